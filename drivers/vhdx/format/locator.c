@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parent locator (MS-VHDX 2.6.2.6).
+ */
+#include "format.h"
+#include "internal.h"
+
+#define LOCATOR_NAME	"parent locator"
+#define ENTRY_NAME	"parent locator entry"
+
+/* Bytes from the start of the item. */
+static u32 entry_offset(u32 i)
+{
+	return sizeof(struct vhdx_disk_parent_locator_header) +
+	       i * sizeof(struct vhdx_disk_parent_locator_entry);
+}
+
+static void read_entry(const void *buf, u32 i,
+		       struct vhdx_disk_parent_locator_entry *disk)
+{
+	memcpy(disk, (const u8 *)buf + entry_offset(i), sizeof(*disk));
+}
+
+/* One key or value; the fields lie at file offset @offset_field, @length_field. */
+static int check_string(const void *buf, u32 item_length, u32 offset, u32 length,
+			const char *offset_name, u64 offset_field,
+			const char *length_name, u64 length_field,
+			struct vhdx_error *err)
+{
+	const u8 *text = (const u8 *)buf + offset;
+	u32 i;
+
+	if (!length || length % 2)
+		return vhdx_fail_value(err, -EUCLEAN, ENTRY_NAME, length_name,
+				       length_field, length,
+				       "zero or not a multiple of 2");
+	if (!offset || (u64)offset + length > item_length)
+		return vhdx_fail_value(err, -EUCLEAN, ENTRY_NAME, offset_name,
+				       offset_field, offset,
+				       "zero, or the string ends past the end of the item");
+	for (i = 0; i < length / 2; i++)
+		if (!vhdx_utf16_unit(text, i))
+			return vhdx_fail_value(err, -EUCLEAN, ENTRY_NAME, offset_name,
+					       offset_field, offset,
+					       "there is a NUL in the string");
+	if (vhdx_utf16_to_utf8(NULL, 0, text, length / 2, false) < 0)
+		return vhdx_fail_value(err, -EUCLEAN, ENTRY_NAME, offset_name,
+				       offset_field, offset, "not valid UTF-16");
+	return 0;
+}
+
+static int check_entry(const void *buf, u32 length, u32 i, u64 item_offset,
+		       struct vhdx_error *err)
+{
+	const u64 offset = item_offset + entry_offset(i);
+	struct vhdx_disk_parent_locator_entry disk;
+	int ret;
+
+	read_entry(buf, i, &disk);
+	ret = check_string(buf, length, le32_to_cpu(disk.key_offset),
+			   le16_to_cpu(disk.key_length),
+			   "KeyOffset", offset + offsetof(typeof(disk), key_offset),
+			   "KeyLength", offset + offsetof(typeof(disk), key_length), err);
+	if (ret)
+		return ret;
+	return check_string(buf, length, le32_to_cpu(disk.value_offset),
+			    le16_to_cpu(disk.value_length),
+			    "ValueOffset", offset + offsetof(typeof(disk), value_offset),
+			    "ValueLength", offset + offsetof(typeof(disk), value_length), err);
+}
+
+/* Entry i against those before it; VHDX_MAX_LOCATOR_KEYS bounds the work. */
+static int check_unique(const struct vhdx_locator *locator, u32 i,
+			u64 item_offset, struct vhdx_error *err)
+{
+	struct vhdx_locator_entry entry, other;
+	u32 j;
+
+	vhdx_locator_entry(locator, i, &entry);
+	for (j = 0; j < i; j++) {
+		vhdx_locator_entry(locator, j, &other);
+		if (entry.key_chars == other.key_chars &&
+		    !memcmp(entry.key, other.key, 2 * entry.key_chars))
+			return vhdx_fail(err, -EUCLEAN, ENTRY_NAME, NULL,
+					 item_offset + entry_offset(i),
+					 "the same key as that of an entry before");
+	}
+	return 0;
+}
+
+/* 0, -ENOENT where there is no such key, -EINVAL where it is no GUID */
+static int find_guid(const struct vhdx_locator *locator, const char *key, guid_t *guid)
+{
+	/* One character more than a GUID in braces: a longer text gets cut. */
+	char text[VHDX_GUID_CHARS + 4];
+	struct vhdx_locator_entry entry;
+	int length;
+
+	if (!vhdx_locator_find(locator, key, &entry))
+		return -ENOENT;
+	length = vhdx_utf16_to_utf8(text, sizeof(text), entry.value,
+				    min_t(u32, entry.value_chars, VHDX_GUID_CHARS + 3), true);
+	if (length >= (int)sizeof(text))
+		return -EINVAL;
+	return vhdx_guid_parse(text, length, guid);
+}
+
+static int check_keys(struct vhdx_locator *locator, u64 item_offset,
+		      struct vhdx_error *err)
+{
+	static const char * const paths[] = {
+		"relative_path", "volume_path", "absolute_win32_path"
+	};
+	struct vhdx_locator_entry entry;
+	size_t i;
+	int ret;
+
+	ret = find_guid(locator, "parent_linkage", &locator->parent_linkage);
+	if (ret)
+		return vhdx_fail(err, -EUCLEAN, LOCATOR_NAME, "parent_linkage", item_offset,
+				 ret == -ENOENT ? "the key is missing" : "not a GUID");
+
+	ret = find_guid(locator, "parent_linkage2", &locator->parent_linkage2);
+	if (ret == -EINVAL)
+		return vhdx_fail(err, -EUCLEAN, LOCATOR_NAME, "parent_linkage2", item_offset,
+				 "not a GUID");
+	locator->has_parent_linkage2 = !ret;
+
+	for (i = 0; i < ARRAY_SIZE(paths); i++)
+		if (vhdx_locator_find(locator, paths[i], &entry))
+			return 0;
+	return vhdx_fail(err, -EUCLEAN, LOCATOR_NAME, NULL, item_offset,
+			 "there is no path to the parent");
+}
+
+/**
+ * vhdx_locator_decode - decode a parent locator (MS-VHDX 2.6.2.6)
+ * @buf: the item, of any alignment; must outlive @locator
+ * @length: bytes of the item
+ * @item_offset: where the item lies, bytes from the start of the file
+ * @locator: filled in
+ * @err: filled in on failure
+ *
+ * parent_linkage2 may be all zero, as Windows writes it: that is no identity
+ * of any parent, and the caller must not let it match one.
+ *
+ * Context: any.
+ * Return: 0, -EOPNOTSUPP for another type of locator or more than
+ * VHDX_MAX_LOCATOR_KEYS keys, -EUCLEAN.
+ */
+int vhdx_locator_decode(const void *buf, u32 length, u64 item_offset,
+			struct vhdx_locator *locator, struct vhdx_error *err)
+{
+	struct vhdx_disk_parent_locator_header header;
+	const u64 count_field = item_offset + offsetof(typeof(header), key_value_count);
+	u32 i;
+	int ret;
+
+	memset(locator, 0, sizeof(*locator));
+	if (length < sizeof(header))
+		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "Length", item_offset,
+				       length, "too short for its header");
+	memcpy(&header, buf, sizeof(header));
+	if (!guid_equal(&header.locator_type, &vhdx_guid_vhdx_parent_locator))
+		return vhdx_fail(err, -EOPNOTSUPP, LOCATOR_NAME, "LocatorType", item_offset,
+				 "the parent is not a VHDX file");
+
+	locator->buf = buf;
+	locator->length = length;
+	locator->count = le16_to_cpu(header.key_value_count);
+	if (entry_offset(locator->count) > length)
+		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "KeyValueCount",
+				       count_field, locator->count,
+				       "the entries end past the end of the item");
+	if (locator->count > VHDX_MAX_LOCATOR_KEYS)
+		return vhdx_fail_value(err, -EOPNOTSUPP, LOCATOR_NAME, "KeyValueCount",
+				       count_field, locator->count,
+				       "more than 64 keys are not supported");
+
+	for (i = 0; i < locator->count; i++) {
+		ret = check_entry(buf, length, i, item_offset, err);
+		if (!ret)
+			ret = check_unique(locator, i, item_offset, err);
+		if (ret)
+			return ret;
+	}
+	return check_keys(locator, item_offset, err);
+}
+
+/**
+ * vhdx_locator_entry - one key and value
+ * @locator: a decoded parent locator
+ * @i: less than @locator->count
+ * @entry: filled in; points into the item
+ *
+ * Context: any.
+ */
+void vhdx_locator_entry(const struct vhdx_locator *locator, u32 i,
+			struct vhdx_locator_entry *entry)
+{
+	struct vhdx_disk_parent_locator_entry disk;
+	const u8 *buf = locator->buf;
+
+	read_entry(buf, i, &disk);
+	entry->key = buf + le32_to_cpu(disk.key_offset);
+	entry->value = buf + le32_to_cpu(disk.value_offset);
+	entry->key_chars = le16_to_cpu(disk.key_length) / 2;
+	entry->value_chars = le16_to_cpu(disk.value_length) / 2;
+}
+
+static bool key_equals(const struct vhdx_locator_entry *entry, const char *key)
+{
+	u32 i;
+
+	for (i = 0; i < entry->key_chars; i++)
+		if (!key[i] || vhdx_utf16_unit(entry->key, i) != (u8)key[i])
+			return false;
+	return !key[i];
+}
+
+/**
+ * vhdx_locator_find - find an entry by its key
+ * @locator: a decoded parent locator
+ * @key: in ASCII; case counts
+ * @entry: filled in when found; points into the item
+ *
+ * Context: any.
+ * Return: true when there is one.
+ */
+bool vhdx_locator_find(const struct vhdx_locator *locator, const char *key,
+		       struct vhdx_locator_entry *entry)
+{
+	u32 i;
+
+	for (i = 0; i < locator->count; i++) {
+		vhdx_locator_entry(locator, i, entry);
+		if (key_equals(entry, key))
+			return true;
+	}
+	return false;
+}
