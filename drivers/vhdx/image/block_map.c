@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The block map: the BAT (MS-VHDX 2.5) in memory, as the 4 KiB pages of
+ * little-endian entries that it is on disk.
+ *
+ * A page that is all zero has no memory, and what SEEK_DATA calls a hole is not
+ * even read: the empty BAT of a disk of 64 TiB has 512 MiB.
+ */
+#include "block_map.h"
+#include "internal.h"
+
+#define PAGE_BYTES	4096U
+#define PAGE_ENTRIES	(PAGE_BYTES / sizeof(__le64))
+#define READ_BYTES	0x100000U
+
+/**
+ * struct vhdx_block_map - see above
+ * @pages: how many
+ * @page: NULL stands for a page of zeros
+ */
+struct vhdx_block_map {
+	u64 pages;
+	__le64 *page[];
+};
+
+/**
+ * struct load - the state of loading a BAT
+ * @img: being opened
+ * @space: what is used so far
+ * @present: payload entries seen that are not of state 0
+ * @partial: where the first PARTIALLY_PRESENT entry of @partial_chunk lies in
+ *	the file, 0 when no such entry waits for its chunk's bitmap block
+ * @partial_chunk: see @partial
+ */
+struct load {
+	struct vhdx_image *img;
+	struct vhdx_space *space;
+	u64 present;
+	u64 partial;
+	u64 partial_chunk;
+};
+
+static int no_bitmap(const struct load *load, struct vhdx_error *err)
+{
+	return vhdx_fail(err, -EUCLEAN, "payload BAT entry", "State",
+			 load->partial,
+			 "a partially present block in a chunk without sector bitmap block");
+}
+
+/* What MS-VHDX 2.5.1.2 demands of a chunk's bitmap entry, holes included. */
+static int check_partial(struct load *load, u64 index, u64 entry,
+			 u64 entry_offset, struct vhdx_error *err)
+{
+	const struct vhdx_geometry *geo = &load->img->geometry;
+	u64 chunk = vhdx_bat_chunk(geo, index);
+
+	if (load->partial && chunk != load->partial_chunk)
+		return no_bitmap(load, err);
+	if (vhdx_bat_index_is_bitmap(geo, index)) {
+		if (load->partial && vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT)
+			return no_bitmap(load, err);
+		load->partial = 0;
+	} else if (vhdx_bat_state(entry) == VHDX_PAYLOAD_PARTIALLY_PRESENT &&
+		   !load->partial) {
+		load->partial = entry_offset;
+		load->partial_chunk = chunk;
+	}
+	return 0;
+}
+
+static int claim_block(struct load *load, u64 index, u64 entry,
+		       u64 entry_offset, struct vhdx_error *err)
+{
+	const struct vhdx_image *img = load->img;
+	const struct vhdx_overlay_piece *piece;
+	u64 offset = vhdx_bat_offset(entry);
+	bool bitmap = vhdx_bat_index_is_bitmap(&img->geometry, index);
+	u64 length = bitmap ? VHDX_BITMAP_BLOCK_SIZE :
+			      1ULL << img->geometry.block_shift;
+	int ret;
+
+	ret = vhdx_space_claim(load->space, offset, length);
+	if (ret == -EEXIST)
+		return vhdx_fail_value(err, -EUCLEAN, bitmap ?
+				       "sector bitmap BAT entry" :
+				       "payload BAT entry", "FileOffsetMB",
+				       entry_offset, entry,
+				       "the block overlaps another block or structure");
+	if (ret)
+		return vhdx_no_memory(err, "BAT", entry_offset);
+
+	/* Replay would change guest data behind the guest's back. */
+	if (!bitmap && vhdx_bat_state(entry) >= VHDX_PAYLOAD_FULLY_PRESENT) {
+		piece = vhdx_overlay_next(img->overlay, offset);
+		if (piece && piece->start < offset + length)
+			return vhdx_update_fail(img, piece, err,
+						"the target is in a payload block");
+	}
+	return 0;
+}
+
+static int check_page(struct load *load, const __le64 *page, u64 index,
+		      struct vhdx_error *err)
+{
+	struct vhdx_image *img = load->img;
+	const struct vhdx_geometry *geo = &img->geometry;
+	u64 entry_offset = img->bat_region->file_offset +
+			   index * sizeof(__le64);
+	u32 i;
+	int ret;
+
+	for (i = 0; i < PAGE_ENTRIES; i++, index++, entry_offset += 8) {
+		u64 entry = le64_to_cpu(page[i]);
+
+		if (!entry && !load->partial)
+			continue;
+		ret = vhdx_bat_entry_check(geo, index, entry, entry_offset,
+					   img->size, err);
+		if (ret)
+			return ret;
+		ret = check_partial(load, index, entry, entry_offset, err);
+		if (ret)
+			return ret;
+		if (vhdx_bat_entry_has_space(entry)) {
+			ret = claim_block(load, index, entry, entry_offset, err);
+			if (ret)
+				return ret;
+		}
+		if (vhdx_bat_index_is_bitmap(geo, index)) {
+			img->counts.bitmap +=
+				vhdx_bat_state(entry) == VHDX_BITMAP_PRESENT;
+		} else if (vhdx_bat_state(entry)) {
+			img->counts.payload[vhdx_bat_state(entry)]++;
+			load->present++;
+		}
+	}
+	return 0;
+}
+
+static int load_pages(struct load *load, __le64 *buf, u64 pos, u64 length,
+		      struct vhdx_error *err)
+{
+	struct vhdx_image *img = load->img;
+	struct vhdx_block_map *map = img->map;
+	u64 used = img->geometry.bat_entries * sizeof(__le64);
+	u64 offset = img->bat_region->file_offset + pos;
+	u64 i;
+	int ret;
+
+	ret = vhdx_image_read(img, buf, length, offset);
+	if (ret)
+		return vhdx_fail(err, ret, "BAT", NULL, offset,
+				 "cannot be read");
+	/* What follows the last entry means nothing. */
+	if (pos + length > used)
+		memset((u8 *)buf + (used - pos), 0, pos + length - used);
+
+	for (i = 0; i < length; i += PAGE_BYTES) {
+		__le64 *page = buf + i / sizeof(__le64);
+
+		if (!memchr_inv(page, 0, PAGE_BYTES))
+			continue;
+		ret = check_page(load, page, (pos + i) / sizeof(__le64), err);
+		if (ret)
+			return ret;
+		map->page[(pos + i) / PAGE_BYTES] =
+			kmemdup(page, PAGE_BYTES, GFP_KERNEL);
+		if (!map->page[(pos + i) / PAGE_BYTES])
+			return vhdx_no_memory(err, "BAT", offset + i);
+	}
+	return 0;
+}
+
+static int load_bat(struct load *load, __le64 *buf, struct vhdx_error *err)
+{
+	struct vhdx_image *img = load->img;
+	u64 base = img->bat_region->file_offset;
+	u64 length = img->map->pages * PAGE_BYTES;
+	u64 pos = 0, data, n;
+	int ret;
+
+	while (pos < length) {
+		ret = vhdx_image_next_data(img, base + pos, &data);
+		if (ret)
+			return vhdx_fail(err, ret, "BAT", NULL, base + pos,
+					 "cannot be searched for data");
+		if (data >= base + length)
+			break;
+		pos = ALIGN_DOWN(data - base, PAGE_BYTES);
+		n = min_t(u64, length - pos, READ_BYTES);
+		ret = load_pages(load, buf, pos, n, err);
+		if (ret)
+			return ret;
+		pos += n;
+		if (fatal_signal_pending(current))
+			return vhdx_fail(err, -EINTR, "BAT", NULL, base + pos,
+					 "interrupted while it was read");
+		cond_resched();
+	}
+	if (load->partial)
+		return no_bitmap(load, err);
+	return 0;
+}
+
+/**
+ * vhdx_block_map_load() - read and check the BAT
+ * @img: with file, sizes, overlay, regions and geometry in place; receives map
+ *	and counts (on failure too: vhdx_image_close() gives them back)
+ * @space: where every other structure is claimed already; the blocks are added
+ * @err: filled in on failure
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno. MS-VHDX 2.5.
+ */
+int vhdx_block_map_load(struct vhdx_image *img, struct vhdx_space *space,
+			struct vhdx_error *err)
+{
+	struct load load = { .img = img, .space = space };
+	u64 pages = DIV_ROUND_UP(img->geometry.bat_entries, PAGE_ENTRIES);
+	struct vhdx_block_map *map;
+	__le64 *buf;
+	int ret;
+
+	if (img->bat_region->length / sizeof(__le64) < img->geometry.bat_entries)
+		return vhdx_fail_value(err, -EUCLEAN, "BAT region", "Length",
+				       img->bat_region->file_offset,
+				       img->bat_region->length,
+				       "too short for the disk");
+
+	map = kvzalloc(struct_size(map, page, pages), GFP_KERNEL);
+	buf = kvmalloc(READ_BYTES, GFP_KERNEL);
+	if (map)
+		map->pages = pages;
+	img->map = map;
+	if (map && buf)
+		ret = load_bat(&load, buf, err);
+	else
+		ret = vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
+	kvfree(buf);
+	img->counts.payload[VHDX_PAYLOAD_NOT_PRESENT] =
+		img->geometry.payload_blocks - load.present;
+	return ret;
+}
+
+/**
+ * vhdx_block_map_free() - give a block map back
+ * @map: may be NULL
+ */
+void vhdx_block_map_free(struct vhdx_block_map *map)
+{
+	u64 i;
+
+	if (!map)
+		return;
+	for (i = 0; i < map->pages; i++)
+		kfree(map->page[i]);
+	kvfree(map);
+}
+
+static u64 bat_entry(const struct vhdx_block_map *map, u64 index)
+{
+	const __le64 *page = map->page[index / PAGE_ENTRIES];
+
+	return page ? le64_to_cpu(page[index % PAGE_ENTRIES]) : 0;
+}
+
+/**
+ * vhdx_image_map() - find where a piece of the virtual disk is
+ * @img: an open image without a parent
+ * @pos: bytes from the start of the virtual disk
+ * @length: bytes, more than 0; @pos + @length lies inside the disk
+ * @extent: receives the piece at @pos, at most @length bytes and never past the
+ *	end of the block
+ *
+ * Every state but FULLY_PRESENT reads as zeros: of the answers that the
+ * specification allows for NOT_PRESENT, UNDEFINED and UNMAPPED, that is the one
+ * that stays the same and leaks nothing.
+ *
+ * Context: any, takes no lock. MS-VHDX 2.5.1.1.
+ */
+void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
+		    struct vhdx_extent *extent)
+{
+	const struct vhdx_geometry *geo = &img->geometry;
+	u64 block = pos >> geo->block_shift;
+	u64 in_block = pos & ((1ULL << geo->block_shift) - 1);
+	u64 entry = bat_entry(img->map, vhdx_bat_payload_index(geo, block));
+
+	extent->length = min_t(u64, length,
+			       (1ULL << geo->block_shift) - in_block);
+	if (vhdx_bat_state(entry) == VHDX_PAYLOAD_FULLY_PRESENT) {
+		extent->type = VHDX_EXTENT_FILE;
+		extent->offset = vhdx_bat_offset(entry) + in_block;
+	} else {
+		extent->type = VHDX_EXTENT_ZERO;
+		extent->offset = 0;
+	}
+}

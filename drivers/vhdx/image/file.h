@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How image/ reaches the file: a table of operations that block/ fills in for
+ * the kernel, vhdxctl for POSIX and the tests for memory.
+ */
+#ifndef VHDX_IMAGE_FILE_H
+#define VHDX_IMAGE_FILE_H
+
+#include "../port.h"
+
+struct vhdx_file;
+
+/**
+ * struct vhdx_file_ops - operations on an open file
+ * All may sleep. Offsets and lengths are in bytes, without any alignment.
+ * Each returns 0 or a negative errno.
+ * @read: read @len bytes at @offset into @buf, all of them or an error; what
+ *	lies past the end of the file reads as zeros
+ * @size: the size of the file
+ * @next_data: the first offset >= @offset that may hold data, as SEEK_DATA
+ *	finds it; U64_MAX when only a hole follows. A file system without
+ *	SEEK_DATA answers @offset itself.
+ */
+struct vhdx_file_ops {
+	int (*read)(struct vhdx_file *file, void *buf, size_t len, u64 offset);
+	int (*size)(struct vhdx_file *file, u64 *size);
+	int (*next_data)(struct vhdx_file *file, u64 offset, u64 *data);
+};
+
+/**
+ * struct vhdx_file - an open file; embedded in its owner's own structure
+ * @ops: what can be done with it
+ */
+struct vhdx_file {
+	const struct vhdx_file_ops *ops;
+};
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the image layer share and nobody else sees.
+ */
+#ifndef VHDX_IMAGE_INTERNAL_H
+#define VHDX_IMAGE_INTERNAL_H
+
+#include "image.h"
+#include "overlay.h"
+
+int vhdx_image_read(const struct vhdx_image *img, void *buf, size_t len,
+		    u64 offset);
+int vhdx_image_next_data(const struct vhdx_image *img, u64 offset, u64 *data);
+int vhdx_no_memory(struct vhdx_error *err, const char *structure, u64 offset);
+
+int vhdx_update_fail(const struct vhdx_image *img,
+		     const struct vhdx_overlay_piece *piece,
+		     struct vhdx_error *err, const char *reason);
+int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err);
+int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err);
+
+#endif

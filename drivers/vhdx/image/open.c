@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opening an image, in the order in which each structure can be trusted: the
+ * file identifier, the headers, the log (with a dirty one laid over all that
+ * follows), the region table, the metadata, the BAT.
+ */
+#include "block_map.h"
+#include "internal.h"
+#include "space.h"
+
+/**
+ * vhdx_no_memory() - report that memory ran out
+ * @err: filled in
+ * @structure: what it was for
+ * @offset: where that lies, bytes from the start of the file
+ *
+ * Return: -ENOMEM.
+ */
+int vhdx_no_memory(struct vhdx_error *err, const char *structure, u64 offset)
+{
+	return vhdx_fail(err, -ENOMEM, structure, NULL, offset,
+			 "no memory to read it");
+}
+
+/**
+ * vhdx_image_read() - read metadata as it is after replay
+ * @img: with file and overlay in place
+ * @buf: receives the bytes
+ * @len: bytes, a multiple of 4 KiB
+ * @offset: bytes from the start of the file, a multiple of 4 KiB
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or what the file's read answered.
+ */
+int vhdx_image_read(const struct vhdx_image *img, void *buf, size_t len,
+		    u64 offset)
+{
+	int ret;
+
+	ret = img->file->ops->read(img->file, buf, len, offset);
+	if (!ret)
+		vhdx_overlay_apply(img->overlay, buf, len, offset);
+	return ret;
+}
+
+/**
+ * vhdx_image_next_data() - find the next bytes that may not be zero
+ * @img: with file and overlay in place
+ * @offset: bytes from the start of the file
+ * @data: receives the first such offset >= @offset, or U64_MAX
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or what the file's next_data answered.
+ */
+int vhdx_image_next_data(const struct vhdx_image *img, u64 offset, u64 *data)
+{
+	const struct vhdx_overlay_piece *piece;
+	int ret;
+
+	ret = img->file->ops->next_data(img->file, offset, data);
+	if (ret)
+		return ret;
+	piece = vhdx_overlay_next(img->overlay, offset);
+	if (piece)
+		*data = min(*data, max(piece->start, offset));
+	return 0;
+}
+
+static int open_headers(struct vhdx_image *img, struct vhdx_error *err)
+{
+	struct vhdx_disk_file_id *id;
+	u8 *buf;
+	int ret;
+
+	buf = kmalloc(2 * VHDX_HEADER_SIZE, GFP_KERNEL);
+	if (!buf)
+		return vhdx_no_memory(err, "header section", 0);
+	ret = vhdx_image_read(img, buf, VHDX_HEADER_SIZE, VHDX_FILE_ID_OFFSET);
+	if (ret) {
+		vhdx_fail(err, ret, "file identifier", NULL,
+			  VHDX_FILE_ID_OFFSET, "cannot be read");
+		goto out;
+	}
+	ret = vhdx_file_id_check(buf, err);
+	if (ret)
+		goto out;
+	id = (struct vhdx_disk_file_id *)buf;
+	memcpy(img->creator, id->creator, sizeof(img->creator));
+
+	if (img->file_size < VHDX_HEADER_SECTION_SIZE) {
+		ret = vhdx_fail_value(err, -EUCLEAN, "file", NULL,
+				      img->file_size, img->file_size,
+				      "ends inside the header section");
+		goto out;
+	}
+	ret = vhdx_image_read(img, buf, VHDX_HEADER_SIZE, VHDX_HEADER_1_OFFSET);
+	if (!ret)
+		ret = vhdx_image_read(img, buf + VHDX_HEADER_SIZE,
+				      VHDX_HEADER_SIZE, VHDX_HEADER_2_OFFSET);
+	if (ret) {
+		vhdx_fail(err, ret, "header", NULL, VHDX_HEADER_1_OFFSET,
+			  "cannot be read");
+		goto out;
+	}
+	ret = vhdx_headers_decode(buf, buf + VHDX_HEADER_SIZE, &img->headers,
+				  err);
+	if (!ret)
+		ret = vhdx_header_check(vhdx_image_header(img),
+					vhdx_header_offset(img->headers.current_slot),
+					img->size, err);
+out:
+	kfree(buf);
+	return ret;
+}
+
+static int open_regions(struct vhdx_image *img, struct vhdx_error *err)
+{
+	const struct vhdx_header *header = vhdx_image_header(img);
+	u8 *buf;
+	int ret;
+
+	img->regions = kvzalloc(sizeof(*img->regions), GFP_KERNEL);
+	buf = kvmalloc(2 * VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
+	if (!img->regions || !buf) {
+		ret = vhdx_no_memory(err, "region table",
+				     VHDX_REGION_TABLE_1_OFFSET);
+		goto out;
+	}
+	/* The two copies lie side by side. */
+	ret = vhdx_image_read(img, buf, 2 * VHDX_REGION_TABLE_SIZE,
+			      VHDX_REGION_TABLE_1_OFFSET);
+	if (ret) {
+		vhdx_fail(err, ret, "region table", NULL,
+			  VHDX_REGION_TABLE_1_OFFSET, "cannot be read");
+		goto out;
+	}
+	ret = vhdx_region_tables_decode(buf, buf + VHDX_REGION_TABLE_SIZE,
+					header->log_offset, header->log_length,
+					img->size, img->regions, err);
+	if (ret)
+		goto out;
+	img->bat_region = vhdx_region_find(img->regions, &vhdx_guid_bat_region);
+	img->metadata_region = vhdx_region_find(img->regions,
+						&vhdx_guid_metadata_region);
+out:
+	kvfree(buf);
+	return ret;
+}
+
+/* The rules of the log and the regions keep these apart from each other. */
+static int claim_structures(const struct vhdx_image *img,
+			    struct vhdx_space *space)
+{
+	const struct vhdx_header *header = vhdx_image_header(img);
+	u32 i;
+	int ret;
+
+	ret = vhdx_space_claim(space, 0, VHDX_HEADER_SECTION_SIZE);
+	if (!ret && header->log_length)
+		ret = vhdx_space_claim(space, header->log_offset,
+				       header->log_length);
+	for (i = 0; !ret && i < img->regions->count; i++)
+		ret = vhdx_space_claim(space,
+				       img->regions->region[i].file_offset,
+				       img->regions->region[i].length);
+	return ret;
+}
+
+static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
+{
+	struct vhdx_space *space;
+	int ret;
+
+	/* The last block may end past the end of the file. */
+	space = vhdx_space_create(img->size + VHDX_MAX_BLOCK_SIZE);
+	if (!space)
+		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
+	if (claim_structures(img, space))
+		ret = vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
+	else
+		ret = vhdx_block_map_load(img, space, err);
+	vhdx_space_free(space);
+	return ret;
+}
+
+static int open_image(struct vhdx_image *img, struct vhdx_error *err)
+{
+	int ret;
+
+	ret = img->file->ops->size(img->file, &img->file_size);
+	if (ret)
+		return vhdx_fail(err, ret, "file", NULL, 0,
+				 "its size cannot be found");
+	img->size = min_t(u64, img->file_size, VHDX_MAX_FILE_OFFSET);
+
+	ret = open_headers(img, err);
+	if (!ret)
+		ret = vhdx_replay_in_memory(img, err);
+	if (!ret)
+		ret = open_regions(img, err);
+	if (!ret)
+		ret = vhdx_metadata_load(img, err);
+	if (ret)
+		return ret;
+	vhdx_geometry_init(&img->geometry, &img->metadata);
+	return open_blocks(img, err);
+}
+
+/**
+ * vhdx_image_open() - open an image for reading
+ * @file: the image; stays the caller's, who keeps it until vhdx_image_close()
+ * @imgp: receives the open image
+ * @err: filled in on failure
+ *
+ * Reads and checks everything but payload blocks. A dirty log is replayed in
+ * memory; the file is never written. A differencing image opens as well: what
+ * its own file holds is there, its parent is the caller's affair.
+ *
+ * Context: process context, may sleep; takes no locks. Seconds for a BAT of
+ * hundreds of MiB, and a fatal signal ends that.
+ * Return: 0; -EMEDIUMTYPE: no VHDX file; -EUCLEAN: damaged; -EOPNOTSUPP: needs
+ * what is not supported; -E2BIG, -EINTR, -ENOMEM, or what the file's operations
+ * answered.
+ */
+int vhdx_image_open(struct vhdx_file *file, struct vhdx_image **imgp,
+		    struct vhdx_error *err)
+{
+	struct vhdx_image *img;
+	int ret;
+
+	memset(err, 0, sizeof(*err));
+	img = kzalloc(sizeof(*img), GFP_KERNEL);
+	if (!img)
+		return vhdx_no_memory(err, "file", 0);
+	img->file = file;
+	ret = open_image(img, err);
+	if (ret) {
+		vhdx_image_close(img);
+		return ret;
+	}
+	*imgp = img;
+	return 0;
+}
+
+/**
+ * vhdx_image_close() - give an image back
+ * @img: may be NULL
+ *
+ * Context: process context, may sleep. Nobody uses @img any more.
+ */
+void vhdx_image_close(struct vhdx_image *img)
+{
+	if (!img)
+		return;
+	vhdx_block_map_free(img->map);
+	vhdx_overlay_free(img->overlay);
+	kvfree(img->locator_item);
+	kvfree(img->metadata_table);
+	kvfree(img->regions);
+	kfree(img);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Replay of a dirty log (MS-VHDX 2.3.3).
+ */
+#include "internal.h"
+
+/**
+ * vhdx_update_fail() - refuse an update that cannot be refused by itself
+ * @img: whose log it came from
+ * @piece: a piece of the overlay
+ * @err: filled in
+ * @reason: constant string, what is wrong with its target
+ *
+ * Context: any.
+ * Return: -EUCLEAN.
+ */
+int vhdx_update_fail(const struct vhdx_image *img,
+		     const struct vhdx_overlay_piece *piece,
+		     struct vhdx_error *err, const char *reason)
+{
+	return vhdx_fail_value(err, -EUCLEAN, "log descriptor", "FileOffset",
+			       vhdx_image_header(img)->log_offset +
+			       piece->update.descriptor +
+			       offsetof(struct vhdx_disk_log_descriptor,
+					file_offset),
+			       piece->update.file_offset, reason);
+}
+
+static int check_sizes(const struct vhdx_image *img, const struct vhdx_log *log,
+		       const struct vhdx_log_entry *head,
+		       struct vhdx_error *err)
+{
+	u64 offset = log->file_offset + head->offset;
+
+	if (head->flushed_file_offset > img->file_size)
+		return vhdx_fail_value(err, -EUCLEAN, "log entry",
+				       "FlushedFileOffset",
+				       offset +
+				       offsetof(struct vhdx_disk_log_entry_header,
+						flushed_file_offset),
+				       head->flushed_file_offset,
+				       "the file is shorter than this: it has been truncated");
+	if (head->last_file_offset > VHDX_MAX_FILE_OFFSET)
+		return vhdx_fail_value(err, -EUCLEAN, "log entry",
+				       "LastFileOffset",
+				       offset +
+				       offsetof(struct vhdx_disk_log_entry_header,
+						last_file_offset),
+				       head->last_file_offset,
+				       "larger than any VHDX file");
+	return 0;
+}
+
+static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
+			struct vhdx_log_entry *scratch, struct vhdx_error *err)
+{
+	struct vhdx_log_info *info = &img->log;
+	u64 end;
+	int ret;
+
+	ret = vhdx_image_read(img, (void *)log->buf, log->length,
+			      log->file_offset);
+	if (ret)
+		return vhdx_fail(err, ret, "log", NULL, log->file_offset,
+				 "cannot be read");
+	ret = vhdx_log_find_active_sequence(log, scratch, &info->sequence, err);
+	if (ret)
+		return ret;
+	ret = check_sizes(img, log, &info->sequence.head, err);
+	if (ret)
+		return ret;
+	ret = vhdx_overlay_create(log, &info->sequence, &img->overlay,
+				  &info->descriptors, err);
+	if (ret)
+		return ret;
+
+	info->dirty = true;
+	end = vhdx_overlay_end(img->overlay);
+	if (end > VHDX_MAX_FILE_OFFSET)
+		return vhdx_update_fail(img, vhdx_overlay_next(img->overlay,
+							       end - 1), err,
+					"the target ends past any VHDX file's end");
+	img->size = max(img->size, info->sequence.head.last_file_offset);
+	img->size = max(img->size, end);
+	return 0;
+}
+
+/**
+ * vhdx_replay_in_memory() - lay a dirty log over the image
+ * @img: with file, sizes and headers in place; receives log info, overlay and
+ *	the size that structures are judged by (also on failure:
+ *	vhdx_image_close() gives all of it back)
+ * @err: filled in on failure
+ *
+ * A clean log (LogGuid zero) leaves everything as it is. The file is only read.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno. MS-VHDX 2.3.3 and its note <5>.
+ */
+int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
+{
+	const struct vhdx_header *header = vhdx_image_header(img);
+	struct vhdx_log log = {
+		.length = header->log_length,
+		.file_offset = header->log_offset,
+		.log_guid = header->log_guid,
+	};
+	struct vhdx_log_entry *scratch;
+	int ret;
+
+	if (guid_is_null(&header->log_guid))
+		return 0;
+
+	/* Up to 1 GiB, on an image's word: fail rather than press for memory. */
+	log.buf = kvmalloc(log.length, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	scratch = kvcalloc(log.length / VHDX_LOG_SECTOR_SIZE, sizeof(*scratch),
+			   GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (log.buf && scratch)
+		ret = find_and_lay(img, &log, scratch, err);
+	else
+		ret = vhdx_no_memory(err, "log", log.file_offset);
+	kvfree(scratch);
+	if (!img->overlay)
+		kvfree(log.buf);
+	return ret;
+}
