@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The block layer's side of the driver: what its files share.
+ */
+#ifndef VHDX_BLOCK_H
+#define VHDX_BLOCK_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/kdev_t.h>
+#include <linux/llist.h>
+#include <linux/workqueue.h>
+
+#include "compat/compat.h"
+#include "image/image.h"
+
+/*
+ * A queue submits from one thread, so more queues mean more requests on their
+ * way into the file system at once; past a few they only cost tags.
+ */
+#define VHDX_MAX_QUEUES		4
+#define VHDX_QUEUE_DEPTH	128
+
+/**
+ * struct vhdx_backing - the file of an image
+ * @file: what image/ sees of it
+ * @handed: the description behind the descriptor of the caller. Locks on it
+ *	(QEMU's image locks) live as long as it does; no I/O is done on it.
+ * @io: our own description of the same file, for all I/O
+ * @dev: device of the file system the file is on, as stat() tells it
+ * @ino: its inode number there
+ * @dio_mem_align: alignment in memory that direct I/O needs, in bytes
+ * @dio_offset_align: alignment in the file that direct I/O needs, in bytes; 0
+ *	when the file cannot do direct I/O
+ */
+struct vhdx_backing {
+	struct vhdx_file file;
+	struct file *handed;
+	struct file *io;
+	dev_t dev;
+	u64 ino;
+	u32 dio_mem_align;
+	u32 dio_offset_align;
+};
+
+/* What a device may be asked to do; changed under vhdx_devices_mutex. */
+enum vhdx_device_state {
+	VHDX_DEVICE_ATTACHING,
+	VHDX_DEVICE_ATTACHED,
+	VHDX_DEVICE_DETACHING,
+};
+
+/**
+ * struct vhdx_queue - a hardware queue's way to the file
+ * @device: the owner
+ * @list: requests (struct vhdx_cmd) for @work to submit, newest first
+ * @work: submits what is on @list
+ */
+struct vhdx_queue {
+	struct vhdx_device *device;
+	struct llist_head list;
+	struct work_struct work;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct vhdx_device - an attached image
+ * @index: N of /dev/vhdxN
+ * @state: see enum vhdx_device_state
+ * @dying: no new openers; changed and read under the disk's open_mutex
+ * @dio: requests go to the file as direct I/O
+ * @backing: the file; ours
+ * @image: what is in it; ours
+ * @disk: the gendisk
+ * @tag_set: its requests
+ * @workqueue: submits them
+ * @queue: one for each hardware queue
+ */
+struct vhdx_device {
+	int index;
+	enum vhdx_device_state state;
+	bool dying;
+	bool dio;
+	struct vhdx_backing *backing;
+	struct vhdx_image *image;
+	struct gendisk *disk;
+	struct blk_mq_tag_set tag_set;
+	struct workqueue_struct *workqueue;
+	struct vhdx_queue queue[VHDX_MAX_QUEUES];
+};
+
+/* backing.c */
+struct vhdx_backing *vhdx_backing_open(struct file *handed, char *error);
+void vhdx_backing_close(struct vhdx_backing *backing);
+
+/* control.c */
+int __init vhdx_control_register(void);
+void vhdx_control_unregister(void);
+__printf(3, 4)
+int vhdx_refuse(char *error, int errnum, const char *fmt, ...);
+
+/* disk.c */
+struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
+				       struct vhdx_image *image, char *error);
+int vhdx_device_add(struct vhdx_device *device);
+void vhdx_device_destroy(struct vhdx_device *device);
+int vhdx_device_detach(int index);
+
+/* request.c */
+int vhdx_requests_init(struct vhdx_device *device);
+void vhdx_requests_exit(struct vhdx_device *device);
+
+/* sysfs.c */
+extern const struct attribute_group *vhdx_device_groups[];
+
+#endif

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/vhdx-control: the ioctls of include/uapi/linux/vhdx.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/file.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vhdx.h>
+
+#include "block.h"
+
+#define VHDX_ATTACH_FLAGS	VHDX_ATTACH_READ_ONLY
+
+/**
+ * vhdx_refuse() - say why something is refused
+ * @error: VHDX_ERROR_SIZE bytes, for the text
+ * @errnum: negative errno
+ * @fmt: the text, without a newline
+ *
+ * Context: any.
+ * Return: @errnum.
+ */
+int vhdx_refuse(char *error, int errnum, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vscnprintf(error, VHDX_ERROR_SIZE, fmt, args);
+	va_end(args);
+	return errnum;
+}
+
+/*
+ * Copies a structure in whose first field is its size. A caller that knows
+ * another structure than this one is refused before the rest of it is touched.
+ */
+static void *vhdx_copy_arg(void __user *arg, u32 size)
+{
+	u32 user_size;
+
+	if (get_user(user_size, (u32 __user *)arg))
+		return ERR_PTR(-EFAULT);
+	if (user_size != size)
+		return ERR_PTR(-EINVAL);
+	return memdup_user(arg, size);
+}
+
+static long vhdx_ctl_version(void __user *arg)
+{
+	struct vhdx_ctl_version *version;
+	long ret = 0;
+
+	version = vhdx_copy_arg(arg, sizeof(*version));
+	if (IS_ERR(version))
+		return PTR_ERR(version);
+	if (version->reserved) {
+		ret = -EINVAL;
+		goto out;
+	}
+
+	version->abi = VHDX_ABI_VERSION;
+	version->attach_flags = VHDX_ATTACH_FLAGS;
+	strscpy_pad(version->driver, VHDX_DRIVER_VERSION,
+		    sizeof(version->driver));
+	if (copy_to_user(arg, version, sizeof(*version)))
+		ret = -EFAULT;
+out:
+	kfree(version);
+	return ret;
+}
+
+static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
+						 char *error)
+{
+	struct vhdx_error image_error = {};
+	struct vhdx_image *image;
+	int ret;
+
+	ret = vhdx_image_open(&backing->file, &image, &image_error);
+	if (ret) {
+		if (image_error.errnum)
+			vhdx_error_print(error, VHDX_ERROR_SIZE, &image_error);
+		return ERR_PTR(ret);
+	}
+	if (image->metadata.has_parent) {
+		vhdx_image_close(image);
+		return ERR_PTR(vhdx_refuse(error, -EOPNOTSUPP,
+					   "differencing images are not supported"));
+	}
+	return image;
+}
+
+/*
+ * From a file to a disk. @uindex is where the caller wants the number of the
+ * disk, and is written before there is one: an attach that fails leaves none.
+ */
+static int vhdx_attach_file(struct file *file, int index, s32 __user *uindex,
+			    char *error)
+{
+	struct vhdx_backing *backing;
+	struct vhdx_device *device;
+	struct vhdx_image *image;
+	int ret;
+
+	backing = vhdx_backing_open(file, error);
+	if (IS_ERR(backing))
+		return PTR_ERR(backing);
+
+	image = vhdx_attach_open_image(backing, error);
+	if (IS_ERR(image)) {
+		ret = PTR_ERR(image);
+		goto out_close_backing;
+	}
+
+	device = vhdx_device_create(index, backing, image, error);
+	if (IS_ERR(device)) {
+		ret = PTR_ERR(device);
+		goto out_close_image;
+	}
+
+	ret = put_user(device->index, uindex);
+	if (!ret)
+		ret = vhdx_device_add(device);
+	if (ret)
+		vhdx_device_destroy(device);
+	return ret;
+
+out_close_image:
+	vhdx_image_close(image);
+out_close_backing:
+	vhdx_backing_close(backing);
+	return ret;
+}
+
+static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
+{
+	if (attach->flags & ~VHDX_ATTACH_FLAGS)
+		return vhdx_refuse(error, -EINVAL, "unknown flags 0x%x",
+				   attach->flags & ~VHDX_ATTACH_FLAGS);
+	if (memchr_inv(attach->reserved, 0, sizeof(attach->reserved)))
+		return vhdx_refuse(error, -EINVAL,
+				   "reserved fields are not zero");
+	if (attach->index < -1)
+		return vhdx_refuse(error, -EINVAL, "no such device number: %d",
+				   attach->index);
+	if (!attach->nr_fds || attach->nr_fds > VHDX_MAX_FDS)
+		return vhdx_refuse(error, -EINVAL,
+				   "%u descriptors, which is not 1 to %d",
+				   attach->nr_fds, VHDX_MAX_FDS);
+	if (attach->nr_fds > 1)
+		return vhdx_refuse(error, -EOPNOTSUPP,
+				   "differencing images are not supported");
+	if (!(attach->flags & VHDX_ATTACH_READ_ONLY))
+		return vhdx_refuse(error, -EOPNOTSUPP,
+				   "writing is not supported, only read-only attach is");
+	return 0;
+}
+
+static long vhdx_ctl_attach(struct vhdx_ctl_attach __user *arg)
+{
+	struct vhdx_ctl_attach *attach;
+	struct file *file;
+	char *error;
+	s32 fd;
+	int ret;
+
+	attach = vhdx_copy_arg(arg, sizeof(*attach));
+	if (IS_ERR(attach))
+		return PTR_ERR(attach);
+	error = attach->error;
+	memset(error, 0, VHDX_ERROR_SIZE);
+	if (copy_to_user(arg->error, error, VHDX_ERROR_SIZE)) {
+		ret = -EFAULT;
+		goto out;
+	}
+
+	ret = vhdx_attach_check(attach, error);
+	if (ret)
+		goto out_error;
+	if (get_user(fd, (s32 __user *)u64_to_user_ptr(attach->fds))) {
+		ret = -EFAULT;
+		goto out;
+	}
+	file = fget(fd);
+	if (!file) {
+		ret = -EBADF;
+		goto out;
+	}
+	ret = vhdx_attach_file(file, attach->index, &arg->index, error);
+	if (ret && *error)
+		pr_err("%pD4: %s\n", file, error);
+	fput(file);
+out_error:
+	/* Should the text get lost, the errno still tells. */
+	if (*error && copy_to_user(arg->error, error, VHDX_ERROR_SIZE))
+		pr_debug("no place for: %s\n", error);
+out:
+	kfree(attach);
+	return ret;
+}
+
+static long vhdx_ctl_detach(void __user *arg)
+{
+	struct vhdx_ctl_detach *detach;
+	long ret = -EINVAL;
+
+	detach = vhdx_copy_arg(arg, sizeof(*detach));
+	if (IS_ERR(detach))
+		return PTR_ERR(detach);
+	if (!detach->flags && !detach->reserved)
+		ret = vhdx_device_detach(detach->index);
+	kfree(detach);
+	return ret;
+}
+
+static long vhdx_control_ioctl(struct file *file, unsigned int cmd,
+			       unsigned long arg)
+{
+	void __user *uarg = (void __user *)arg;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	switch (cmd) {
+	case VHDX_CTL_VERSION:
+		return vhdx_ctl_version(uarg);
+	case VHDX_CTL_ATTACH:
+		return vhdx_ctl_attach(uarg);
+	case VHDX_CTL_DETACH:
+		return vhdx_ctl_detach(uarg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations vhdx_control_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.unlocked_ioctl = vhdx_control_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice vhdx_control = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = VHDX_CONTROL_NAME,
+	.mode = 0600,
+	.fops = &vhdx_control_fops,
+};
+
+/**
+ * vhdx_control_register() - make /dev/vhdx-control
+ *
+ * Context: process context, once, when the module is loaded.
+ * Return: 0 or a negative errno.
+ */
+int __init vhdx_control_register(void)
+{
+	return misc_register(&vhdx_control);
+}
+
+/**
+ * vhdx_control_unregister() - remove /dev/vhdx-control
+ *
+ * Context: process context, when the module is unloaded.
+ */
+void vhdx_control_unregister(void)
+{
+	misc_deregister(&vhdx_control);
+}

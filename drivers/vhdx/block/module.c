@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module: nothing but the control device exists until an image is
+ * attached.
+ */
+#include <linux/module.h>
+
+#include "block.h"
+
+static int __init vhdx_init(void)
+{
+	return vhdx_control_register();
+}
+
+static void __exit vhdx_exit(void)
+{
+	/* Every device holds a reference to the module, so there is none. */
+	vhdx_control_unregister();
+}
+
+module_init(vhdx_init);
+module_exit(vhdx_exit);
+
+MODULE_DESCRIPTION("VHDX (Virtual Hard Disk v2) images as block devices");
+MODULE_AUTHOR("The vhdx-linux authors");
+MODULE_VERSION(VHDX_DRIVER_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The driver is written for the newest kernel; here is what older ones lack.
+ *
+ * probed.h is made for the kernel at hand by probe.sh: COMPAT_OLD_NAME is
+ * defined where probe/name.c compiles in its old form only.
+ */
+#ifndef VHDX_COMPAT_H
+#define VHDX_COMPAT_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+
+#include "probed.h"
+
+/*
+ * COMPAT_BLOCK_OPEN() behind the definition of an ->open, and its name in the
+ * table of operations through COMPAT_BLOCK_OPEN_OP().
+ */
+#ifdef COMPAT_OLD_BLOCK_OPEN
+typedef fmode_t blk_mode_t;
+#define BLK_OPEN_WRITE	FMODE_WRITE
+#define COMPAT_BLOCK_OPEN(open)						\
+	static int open##_bdev(struct block_device *bdev, fmode_t mode)	\
+	{								\
+		return open(bdev->bd_disk, mode);			\
+	}
+#define COMPAT_BLOCK_OPEN_OP(open)	open##_bdev
+#else
+#define COMPAT_BLOCK_OPEN(open)
+#define COMPAT_BLOCK_OPEN_OP(open)	open
+#endif
+
+/* Merging is now a matter of course. */
+#ifdef COMPAT_OLD_SHOULD_MERGE
+#define COMPAT_BLK_MQ_F_SHOULD_MERGE	BLK_MQ_F_SHOULD_MERGE
+#else
+#define COMPAT_BLK_MQ_F_SHOULD_MERGE	0
+#endif
+
+static inline struct gendisk *
+compat_blk_mq_alloc_disk(struct blk_mq_tag_set *set, struct queue_limits *lim,
+			 void *queuedata, struct lock_class_key *lkclass)
+{
+	struct gendisk *disk;
+
+#ifdef COMPAT_OLD_ALLOC_DISK
+	disk = __blk_mq_alloc_disk(set, queuedata, lkclass);
+	if (IS_ERR(disk))
+		return disk;
+	blk_queue_logical_block_size(disk->queue, lim->logical_block_size);
+	blk_queue_physical_block_size(disk->queue, lim->physical_block_size);
+	blk_queue_io_min(disk->queue, lim->io_min);
+	blk_queue_io_opt(disk->queue, lim->io_opt);
+	blk_queue_chunk_sectors(disk->queue, lim->chunk_sectors);
+	blk_queue_max_hw_sectors(disk->queue, lim->max_hw_sectors);
+	blk_queue_max_segments(disk->queue, lim->max_segments);
+	blk_queue_max_segment_size(disk->queue, lim->max_segment_size);
+	blk_queue_dma_alignment(disk->queue, lim->dma_alignment);
+#else
+	disk = __blk_mq_alloc_disk(set, lim, queuedata, lkclass);
+	if (IS_ERR(disk))
+		return disk;
+#endif
+#ifdef COMPAT_OLD_ROTATIONAL
+	/* Rotational unless said otherwise; now it is the other way round. */
+	blk_queue_flag_set(QUEUE_FLAG_NONROT, disk->queue);
+#endif
+	return disk;
+}
+
+#undef blk_mq_alloc_disk
+#define blk_mq_alloc_disk(set, lim, queuedata)				\
+({									\
+	static struct lock_class_key __key;				\
+									\
+	compat_blk_mq_alloc_disk(set, lim, queuedata, &__key);		\
+})
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * VHDX block driver: the ioctls of /dev/vhdx-control.
+ *
+ * Every structure has a fixed size, which the caller writes into its size
+ * field. Flags that the driver does not know and reserved fields that are not
+ * zero are refused with EINVAL. All of it needs CAP_SYS_ADMIN.
+ */
+#ifndef _UAPI_LINUX_VHDX_H
+#define _UAPI_LINUX_VHDX_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VHDX_CONTROL_NAME	"vhdx-control"
+#define VHDX_ABI_VERSION	1
+
+#define VHDX_ERROR_SIZE		256
+#define VHDX_MAX_FDS		65	/* an image and 64 parents */
+
+/**
+ * struct vhdx_ctl_version - what the driver is
+ * @size: sizeof this structure (in)
+ * @abi: VHDX_ABI_VERSION of the driver (out)
+ * @attach_flags: the VHDX_ATTACH_* it knows (out)
+ * @reserved: zero
+ * @driver: its version, a string (out)
+ */
+struct vhdx_ctl_version {
+	__u32 size;
+	__u32 abi;
+	__u32 attach_flags;
+	__u32 reserved;
+	char driver[48];
+};
+
+#define VHDX_ATTACH_READ_ONLY	(1U << 0)
+
+/**
+ * struct vhdx_ctl_attach - attach an image
+ * @size: sizeof this structure (in)
+ * @flags: VHDX_ATTACH_* (in)
+ * @index: N of the /dev/vhdxN wanted, or -1 for the first free one (in); the
+ *	one given (out)
+ * @nr_fds: how many descriptors @fds points to (in)
+ * @fds: address of an array of __s32: the image, then its parent, then that
+ *	one's parent and so on (in)
+ * @reserved: zero
+ * @error: why it failed, a string; empty where errno says all (out)
+ */
+struct vhdx_ctl_attach {
+	__u32 size;
+	__u32 flags;
+	__s32 index;
+	__u32 nr_fds;
+	__aligned_u64 fds;
+	__u64 reserved[4];
+	char error[VHDX_ERROR_SIZE];
+};
+
+/**
+ * struct vhdx_ctl_detach - detach a disk
+ * @size: sizeof this structure (in)
+ * @flags: zero (in)
+ * @index: N of /dev/vhdxN (in)
+ * @reserved: zero
+ */
+struct vhdx_ctl_detach {
+	__u32 size;
+	__u32 flags;
+	__s32 index;
+	__u32 reserved;
+};
+
+#define VHDX_CTL_MAGIC		0xD5
+
+#define VHDX_CTL_VERSION	_IOWR(VHDX_CTL_MAGIC, 0, struct vhdx_ctl_version)
+#define VHDX_CTL_ATTACH		_IOWR(VHDX_CTL_MAGIC, 1, struct vhdx_ctl_attach)
+#define VHDX_CTL_DETACH		_IOW(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)
+
+#endif
