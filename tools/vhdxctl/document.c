@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+
+#include "document.h"
+#include "text.h"
+
+static void add(struct json_object *parent, const char *key,
+		struct json_object *value)
+{
+	if (json_object_object_add(parent, key, value))
+		text_memory(NULL);
+}
+
+/**
+ * document_new - begin a document
+ * @schema: the version of what is in it
+ *
+ * Return: its root, which document_print() frees.
+ */
+struct json_object *document_new(int schema)
+{
+	struct json_object *root = text_memory(json_object_new_object());
+
+	document_number(root, "schema", (u64)schema);
+	return root;
+}
+
+/**
+ * document_object - add an object
+ * @parent: the object it goes into
+ * @key: its key
+ *
+ * Return: the new object, which is its parent's.
+ */
+struct json_object *document_object(struct json_object *parent, const char *key)
+{
+	struct json_object *object = text_memory(json_object_new_object());
+
+	add(parent, key, object);
+	return object;
+}
+
+/**
+ * document_array - add an array
+ * @parent: the object it goes into
+ * @key: its key
+ *
+ * Return: the new array, which is its parent's.
+ */
+struct json_object *document_array(struct json_object *parent, const char *key)
+{
+	struct json_object *array = text_memory(json_object_new_array());
+
+	add(parent, key, array);
+	return array;
+}
+
+/**
+ * document_element - add an object to an array
+ * @array: the array
+ *
+ * Return: the new object, which is the array's.
+ */
+struct json_object *document_element(struct json_object *array)
+{
+	struct json_object *object = text_memory(json_object_new_object());
+
+	if (json_object_array_add(array, object))
+		text_memory(NULL);
+	return object;
+}
+
+/**
+ * document_text - add a string
+ * @parent: the object it goes into
+ * @key: its key
+ * @s: the string, of any bytes: JSON must be UTF-8, so what is not becomes
+ *	U+FFFD
+ */
+void document_text(struct json_object *parent, const char *key, const char *s)
+{
+	char *utf8 = text_utf8(s);
+
+	add(parent, key, text_memory(json_object_new_string(utf8)));
+	free(utf8);
+}
+
+/**
+ * document_number - add a number
+ * @parent: the object it goes into
+ * @key: its key
+ * @value: the number
+ */
+void document_number(struct json_object *parent, const char *key, u64 value)
+{
+	add(parent, key, text_memory(json_object_new_uint64(value)));
+}
+
+/**
+ * document_boolean - add true or false
+ * @parent: the object it goes into
+ * @key: its key
+ * @value: which
+ */
+void document_boolean(struct json_object *parent, const char *key, bool value)
+{
+	add(parent, key, text_memory(json_object_new_boolean(value)));
+}
+
+/**
+ * document_null - add a null: there is no such value
+ * @parent: the object it goes into
+ * @key: its key
+ */
+void document_null(struct json_object *parent, const char *key)
+{
+	add(parent, key, NULL);
+}
+
+/**
+ * document_print - print a document to stdout and free it
+ * @root: the document
+ *
+ * json-c escapes the control characters of ASCII but DEL; that one, and those
+ * of Latin-1, which a terminal obeys too, are escaped here. They can only be
+ * inside of strings.
+ */
+void document_print(struct json_object *root)
+{
+	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			  JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *s = json_object_to_json_string_ext(root, flags);
+	const u8 *p = text_memory((void *)s);
+
+	for (; *p; p++) {
+		if (*p == 0x7f) {
+			fputs("\\u007f", stdout);
+		} else if (*p == 0xc2 && p[1] < 0xa0) {
+			p++;
+			printf("\\u%04x", *p);
+		} else {
+			putchar(*p);
+		}
+	}
+	putchar('\n');
+	json_object_put(root);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "holders.h"
+#include "text.h"
+
+static void add(struct holders *holders, char *text)
+{
+	char *old = holders->text;
+
+	if (old) {
+		holders->text = text_printf("%s, %s", old, text);
+		free(old);
+		free(text);
+	} else {
+		holders->text = text;
+	}
+}
+
+/* Whether a path is a node of this block device. */
+static bool is_node(const char *path, dev_t dev)
+{
+	struct stat st;
+
+	return path && path[0] == '/' && !stat(path, &st) &&
+	       S_ISBLK(st.st_mode) && st.st_rdev == dev;
+}
+
+static void find_mounts(struct holders *holders, const char *name, dev_t dev)
+{
+	struct libmnt_table *table =
+		mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *fs;
+
+	while (table && iter && !mnt_table_next_fs(table, iter, &fs)) {
+		/* btrfs has a device number of its own, but says its source */
+		if (mnt_fs_get_devno(fs) != dev &&
+		    !is_node(mnt_fs_get_srcpath(fs), dev))
+			continue;
+		add(holders, text_printf("/dev/%s is mounted on %s", name,
+					 mnt_fs_get_target(fs)));
+		if (!holders->mount)
+			holders->mount =
+				text_memory(strdup(mnt_fs_get_target(fs)));
+	}
+	mnt_free_iter(iter);
+	mnt_unref_table(table);
+}
+
+/* Device mapper, MD and the like, by what sysfs says. */
+static void find_stacked(struct holders *holders, const char *name,
+			 const char *sysfs)
+{
+	char *path = text_printf("%s/holders", sysfs);
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+
+	free(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		add(holders, text_printf("/dev/%s is part of /dev/%s", name,
+					 entry->d_name));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool process_has_open(const char *pid, dev_t dev)
+{
+	char *path = text_printf("/proc/%s/fd", pid);
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	bool found = false;
+	struct stat st;
+
+	free(path);
+	while (dir && !found && (entry = readdir(dir)))
+		found = !fstatat(dirfd(dir), entry->d_name, &st, 0) &&
+			S_ISBLK(st.st_mode) && st.st_rdev == dev;
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static void find_processes(struct holders *holders, const char *name,
+			   dev_t dev)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char comm[64] = "";
+		char *path;
+		FILE *file;
+
+		if (!isdigit((u8)entry->d_name[0]) ||
+		    !process_has_open(entry->d_name, dev))
+			continue;
+		path = text_printf("/proc/%s/comm", entry->d_name);
+		file = fopen(path, "re");
+		free(path);
+		if (file) {
+			if (fgets(comm, sizeof(comm), file))
+				comm[strcspn(comm, "\n")] = '\0';
+			fclose(file);
+		}
+		add(holders, text_printf("/dev/%s is open in process %s (%s)",
+					 name, entry->d_name, comm));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Of the disk itself or of one partition. */
+static void find_of_part(struct holders *holders, const char *name,
+			 const char *sysfs, dev_t dev, bool lasting)
+{
+	if (!lasting) {
+		find_processes(holders, name, dev);
+		return;
+	}
+	find_mounts(holders, name, dev);
+	find_stacked(holders, name, sysfs);
+}
+
+static void find_of_disk(struct holders *holders, unsigned int index,
+			 bool lasting)
+{
+	char name[DEVICE_NAME_LENGTH];
+	const struct dirent *entry;
+	char *sysfs;
+	dev_t dev;
+	DIR *dir;
+
+	device_name(name, index);
+	sysfs = text_printf("/sys/block/%s", name);
+	if (device_attr_dev(index, "dev", &dev))
+		find_of_part(holders, name, sysfs, dev, lasting);
+	dir = opendir(sysfs);
+	while (dir && (entry = readdir(dir))) {
+		char *attr = text_printf("%s/dev", entry->d_name);
+		char *path = text_printf("%s/%s", sysfs, entry->d_name);
+
+		/* Its partitions are the directories named after it. */
+		if (!strncmp(entry->d_name, name, strlen(name)) &&
+		    device_attr_dev(index, attr, &dev))
+			find_of_part(holders, entry->d_name, path, dev,
+				     lasting);
+		free(path);
+		free(attr);
+	}
+	if (dir)
+		closedir(dir);
+	free(sysfs);
+}
+
+/**
+ * holders_find_lasting - find what holds a disk until somebody changes that
+ * @holders: to be freed by holders_free(). Receives mounts of, and other
+ *	block devices on, the disk or one of its partitions; mounts in other
+ *	mount namespaces stay unseen.
+ * @index: N of vhdxN
+ *
+ * Return: whether there is one.
+ */
+bool holders_find_lasting(struct holders *holders, unsigned int index)
+{
+	*holders = (struct holders){ };
+	find_of_disk(holders, index, true);
+	return holders->text;
+}
+
+/**
+ * holders_find_processes - find who has a disk open
+ * @holders: initialised; receives the processes that have the disk or one of
+ *	its partitions open. Costs a look at every process.
+ * @index: N of vhdxN
+ */
+void holders_find_processes(struct holders *holders, unsigned int index)
+{
+	find_of_disk(holders, index, false);
+}
+
+/**
+ * holders_free - free what was found
+ * @holders: the holders
+ */
+void holders_free(struct holders *holders)
+{
+	free(holders->text);
+	free(holders->mount);
+}

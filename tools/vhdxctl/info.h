@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The info command: what its two forms of output share.
+ */
+#ifndef VHDXCTL_INFO_H
+#define VHDXCTL_INFO_H
+
+#include "image/image.h"
+#include "posix_file.h"
+
+/* "not-present" and so on; NULL: the format knows no such state */
+extern const char *const info_payload_states[8];
+
+/**
+ * struct info - what there is to show
+ * @path: of the image
+ * @file: its open file
+ * @img: the image
+ */
+struct info {
+	const char *path;
+	const struct posix_file *file;
+	const struct vhdx_image *img;
+};
+
+const char *info_type(const struct vhdx_image *img);
+const char *info_region_name(const guid_t *guid);
+const char *info_item_name(const struct vhdx_metadata_item *item);
+u64 info_item_offset(const struct vhdx_image *img,
+		     const struct vhdx_metadata_item *item);
+u64 info_allocated(const struct vhdx_image *img);
+char *info_utf8(const void *utf16, u32 chars);
+
+void info_print_json(const struct info *info);
+void info_print_text(const struct info *info);
+
+#endif

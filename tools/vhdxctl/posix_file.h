@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The file operations of image/ on a file descriptor.
+ */
+#ifndef VHDXCTL_POSIX_FILE_H
+#define VHDXCTL_POSIX_FILE_H
+
+#include <sys/stat.h>
+
+#include "image/file.h"
+
+/**
+ * struct posix_file - an open image file
+ * @file: what image/ sees
+ * @fd: its descriptor
+ * @stat: as it was when opened
+ */
+struct posix_file {
+	struct vhdx_file file;
+	int fd;
+	struct stat stat;
+};
+
+int posix_file_open(struct posix_file *pf, const char *path);
+void posix_file_close(struct posix_file *pf);
+
+#endif

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Bash completion for vhdxctl.
+
+_vhdxctl_columns() {
+	vhdxctl list --help 2>/dev/null |
+		sed -n '/^Columns:/,/^Those/s/^  \([A-Z:-]*\) .*/\1/p'
+}
+
+_vhdxctl_words() {
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen "$@")
+}
+
+_vhdxctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]-} before
+
+	COMPREPLY=()
+	if [ "$COMP_CWORD" = 1 ]; then
+		_vhdxctl_words -W 'attach detach list info help --help --version' -- "$cur"
+		return
+	fi
+	case $command:$prev in
+	list:-o | list:--output)
+		before=
+		[[ $cur != *,* ]] || before=${cur%,*},
+		compopt -o nospace
+		_vhdxctl_words -P "$before" -W "$(_vhdxctl_columns)" -- "${cur##*,}"
+		return
+		;;
+	esac
+	case $command:$cur in
+	attach:-*) _vhdxctl_words -W '--read-only --help' -- "$cur" ;;
+	detach:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
+	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
+	info:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach detach list info' -- "$cur" ;;
+	detach:* | list:*)
+		compopt -o filenames
+		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
+		_vhdxctl_words -f -- "$cur"
+		;;
+	attach:* | info:*)
+		compopt -o filenames
+		_vhdxctl_words -f -- "$cur"
+		;;
+	esac
+}
+
+complete -F _vhdxctl vhdxctl

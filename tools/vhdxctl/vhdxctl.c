@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhdxctl: attach VHDX images as block devices and look into them.
+ */
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "port.h"
+#include "vhdxctl.h"
+
+static const struct vhdxctl_command *const commands[] = {
+	&vhdxctl_attach,
+	&vhdxctl_detach,
+	&vhdxctl_list,
+	&vhdxctl_info,
+};
+
+static const struct vhdxctl_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	return NULL;
+}
+
+/* Levenshtein's distance; the names are short. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t length = strlen(b);
+	size_t row[16];
+
+	if (length >= ARRAY_SIZE(row))
+		return length;
+	for (size_t i = 0; i <= length; i++)
+		row[i] = i;
+	for (size_t i = 1; *a; i++, a++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= length; j++) {
+			size_t least = diagonal + (*a != b[j - 1]);
+
+			diagonal = row[j];
+			least = min(least, row[j] + 1);
+			row[j] = min(least, row[j - 1] + 1);
+		}
+	}
+	return row[length];
+}
+
+static int unknown_command(const char *name)
+{
+	const char *nearest = NULL;
+	size_t least = 3;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		size_t d = distance(name, commands[i]->name);
+
+		if (d < least) {
+			least = d;
+			nearest = commands[i]->name;
+		}
+	}
+	message_fail(EX_USAGE, name, "unknown command");
+	if (nearest)
+		message_hint("did you mean '%s'?", nearest);
+	else
+		message_hint("'vhdxctl --help' lists the commands");
+	return EX_USAGE;
+}
+
+static int show_help(void)
+{
+	puts("Usage: vhdxctl COMMAND [OPTION]... [ARGUMENT]...\n"
+	     "Attach VHDX images as block devices, and look into them.\n"
+	     "\n"
+	     "Commands:");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+	puts("\n"
+	     "Options:\n"
+	     "  -h, --help     show this help, or that of a command, and exit\n"
+	     "  -V, --version  show the version and exit\n"
+	     "\n"
+	     "'vhdxctl COMMAND --help' shows more, the manual page vhdxctl(8) all.");
+	return EXIT_SUCCESS;
+}
+
+/**
+ * vhdxctl_help - show the help of a command
+ * @command: which
+ *
+ * Return: the exit code.
+ */
+int vhdxctl_help(const struct vhdxctl_command *command)
+{
+	printf("Usage: vhdxctl %s %s\n%s.\n\n%s", command->name,
+	       command->synopsis, command->summary, command->help);
+	puts("  -h, --help             show this help and exit");
+	return EXIT_SUCCESS;
+}
+
+/**
+ * vhdxctl_usage - the end of a usage error, whose message was printed before
+ * @command: which command was used wrongly
+ *
+ * Return: the exit code.
+ */
+int vhdxctl_usage(const struct vhdxctl_command *command)
+{
+	message_hint("vhdxctl %s %s; 'vhdxctl %s --help' says more",
+		     command->name, command->synopsis, command->name);
+	return EX_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ }
+	};
+	const struct vhdxctl_command *command;
+
+	switch (getopt_long(argc, argv, "+hV", options, NULL)) {
+	case 'h':
+		return show_help();
+	case 'V':
+		puts("vhdxctl " VHDX_TOOL_VERSION);
+		return EXIT_SUCCESS;
+	case -1:
+		break;
+	default:
+		message_hint("'vhdxctl --help' shows the usage");
+		return EX_USAGE;
+	}
+	if (optind == argc) {
+		message_fail(EX_USAGE, NULL, "no command given");
+		message_hint("'vhdxctl --help' lists the commands");
+		return EX_USAGE;
+	}
+	argc -= optind;
+	argv += optind;
+	/* getopt starts anew, for the command's own options. */
+	optind = 0;
+
+	if (!strcmp(argv[0], "help")) {
+		if (argc == 1)
+			return show_help();
+		command = find_command(argv[1]);
+		return command ? vhdxctl_help(command) :
+				 unknown_command(argv[1]);
+	}
+	command = find_command(argv[0]);
+	if (!command)
+		return unknown_command(argv[0]);
+	/* What getopt says begins with it. */
+	argv[0] = (char *)"vhdxctl";
+	return command->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_ALL, "");
+	if (argc > 0)
+		argv[0] = (char *)"vhdxctl";
+	return message_close_stdout(run(argc, argv));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhdxctl: what its commands and main() know of each other.
+ */
+#ifndef VHDXCTL_H
+#define VHDXCTL_H
+
+/**
+ * struct vhdxctl_command - a command of the tool
+ * @name: what the user types
+ * @synopsis: its arguments, as they stand behind its name
+ * @summary: one line of what it does
+ * @help: its options and remarks, whole lines
+ * @run: does it; argv[0] is the program's name. Returns the exit code.
+ */
+struct vhdxctl_command {
+	const char *name;
+	const char *synopsis;
+	const char *summary;
+	const char *help;
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct vhdxctl_command vhdxctl_attach;
+extern const struct vhdxctl_command vhdxctl_detach;
+extern const struct vhdxctl_command vhdxctl_info;
+extern const struct vhdxctl_command vhdxctl_list;
+
+int vhdxctl_help(const struct vhdxctl_command *command);
+int vhdxctl_usage(const struct vhdxctl_command *command);
+
+#endif
