@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make              the tool and, for the running kernel, the module
+# make check        all tests (root: the VMs' file systems are made here)
+# make demo         a real image in a throwaway VM
+# make bench        speed against loop and qemu-nbd, in a VM
+# make lint         checkpatch, sparse, W=1, shellcheck
+# make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
+# make install      module through DKMS, tool, manual page
+#
+# Everything that is built goes to build/. The module is built there too, from
+# a copy of the sources for each kernel, so that kernels do not mix.
+
+VERSION	:= $(shell cat VERSION)
+KERNEL	?= 6.12
+KDIR	?= /lib/modules/$(shell uname -r)/build
+PREFIX	?= /usr/local
+DESTDIR	?=
+B	:= build
+
+CFLAGS	?= -O2 -g
+USER_CFLAGS := $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror \
+	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude/uapi -Idrivers/vhdx
+LIB_SRC	:= $(wildcard drivers/vhdx/format/*.c drivers/vhdx/image/*.c)
+TOOL_SRC := $(wildcard tools/vhdxctl/*.c)
+UNIT_SRC := $(filter-out tests/kunit/module.c,$(wildcard tests/kunit/*.c)) \
+	$(wildcard tests/image/unit*.c)
+TEST_LIB_SRC := $(addprefix tests/kunit/,builder.c builder_log.c memfile.c \
+	bad_inputs.c bad_logs.c)
+ASAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+LIBS	:= -lisal
+TOOL_PKGS := smartcols json-c libkmod mount blkid
+# Asked for when used, so that a machine that lacks them can still run setup.
+TOOL_LIBS = $(LIBS) $(shell pkg-config --libs $(TOOL_PKGS))
+TOOL_CFLAGS = $(USER_CFLAGS) -DVHDX_TOOL_VERSION='"$(VERSION)"' \
+	$(shell pkg-config --cflags $(TOOL_PKGS))
+
+all: $(B)/vhdxctl
+	$(if $(wildcard $(KDIR)/Makefile),tests/vm/module $(KDIR) $(B)/host, \
+	@echo "no headers of the running kernel: only vhdxctl was built")
+
+tool: $(B)/vhdxctl
+
+# --- userspace ---------------------------------------------------------------
+
+obj = $(patsubst %.c,$(B)/$(1)/%.o,$(2))
+
+LIB_OBJ	:= $(call obj,obj,$(LIB_SRC))
+TOOL_OBJ := $(call obj,obj,$(TOOL_SRC))
+
+$(B)/obj/tools/%.o: tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
+
+# -O1 and the sanitizers come after the user's flags and win.
+$(B)/asan/tools/%.o: tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TOOL_CFLAGS) $(ASAN) -MMD -MP -c -o $@ $<
+
+$(B)/asan/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) $(ASAN) -Itests/image -Itests/kunit \
+		-Itools/vhdxctl -MMD -MP -c -o $@ $<
+
+programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl)
+
+$(B)/vhdxctl: $(LIB_OBJ) $(TOOL_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(TOOL_LIBS)
+
+# The tests' own programs and the tool again, all under ASan and UBSan.
+$(B)/vhdxctl-asan: $(call obj,asan,$(LIB_SRC) $(TOOL_SRC))
+	$(CC) $(ASAN) -o $@ $^ $(TOOL_LIBS)
+
+$(B)/unit: $(call obj,asan,$(LIB_SRC) $(UNIT_SRC) tests/image/main.c)
+	$(CC) $(ASAN) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free -o $@ $^ $(LIBS)
+
+# Without sanitizers, since it runs in VMs too; build/unit has them.
+$(B)/mkvhdx: $(call obj,obj,$(TEST_LIB_SRC) tests/image/mkvhdx.c)
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/vhdxcat: $(call obj,asan,$(LIB_SRC) tests/image/vhdxcat.c \
+		tests/kunit/guest.c tools/vhdxctl/posix_file.c)
+	$(CC) $(ASAN) -o $@ $^ $(LIBS)
+
+# What VM tests ask of the driver that the tool would not.
+$(B)/rawctl: $(call obj,obj,tests/vm/rawctl.c)
+	$(CC) $(CFLAGS) -o $@ $^
+
+-include $(shell test -d $(B) && find $(B)/obj $(B)/asan -name '*.d' 2>/dev/null)
+
+# --- the module, for a kernel of the test VMs ----------------------------------
+
+$(B)/%/vhdx.ko: FORCE
+	tests/vm/module $* $(B)/$*
+
+$(B)/kunit/vhdx_kunit.ko: FORCE
+	tests/vm/module -s tests/kunit debug $(B)/kunit
+
+# --- what people call ----------------------------------------------------------
+
+setup:
+	tests/setup
+
+check: setup
+	tests/check
+
+lint: setup
+	tests/lint
+
+demo: setup
+	demo/run
+
+bench: setup
+	bench/run
+
+vm-shell: setup
+	tests/vm/run -i -k $(KERNEL)
+
+install: $(B)/vhdxctl
+	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
+	install -D -m 0644 tools/vhdxctl/vhdxctl.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8
+	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
+	tools/dkms install
+
+uninstall:
+	tools/dkms remove
+	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl \
+		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all tool programs setup check lint demo bench vm-shell install uninstall clean \
+	FORCE

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opening images when memory runs out, and how much it takes. In userspace
+ * only: the kernel's allocations fail by fault injection in the VM tests.
+ */
+#include <kunit/test.h>
+
+#include "bad_inputs.h"
+#include "guest.h"
+#include "unit_alloc.h"
+
+#define MIB	VHDX_MIB
+#define TIB	(1024 * 1024 * MIB)
+
+static void fail_each(struct kunit *test, struct memfile *mf)
+{
+	struct vhdx_image *img = NULL;
+	const long before = alloc_outstanding();
+	struct vhdx_error err;
+	long n, count;
+	int ret;
+
+	alloc_fail_at(0);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, &img, &err));
+	count = alloc_count();
+	vhdx_image_close(img);
+	KUNIT_EXPECT_GE(test, count, 8);
+
+	for (n = 1; n <= count; n++) {
+		img = NULL;
+		alloc_fail_at(n);
+		ret = vhdx_image_open(&mf->file, &img, &err);
+		alloc_fail_at(0);
+		KUNIT_ASSERT_EQ_MSG(test, ret, -ENOMEM, "allocation %ld", n);
+		KUNIT_EXPECT_NULL(test, img);
+		KUNIT_EXPECT_EQ(test, err.errnum, -ENOMEM);
+		KUNIT_EXPECT_NOT_NULL(test, err.structure);
+		KUNIT_EXPECT_NOT_NULL(test, err.reason);
+		KUNIT_EXPECT_EQ_MSG(test, alloc_outstanding(), before,
+				    "allocation %ld", n);
+	}
+}
+
+static void nomem_dynamic(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 0, 6, 0 }, { 1000, 6, 0 }, { 500000, 6, 0 },
+	};
+	struct builder_layout layout;
+	struct builder b;
+
+	builder_init(&b);
+	b.disk_size = TIB;
+	b.block = blocks;
+	b.blocks = ARRAY_SIZE(blocks);
+	b.data_bytes = 512;
+	fail_each(test, guest_build(test, &b, &layout));
+}
+
+static void nomem_differencing(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 0, 6, 0 }, { 1, 7, 0 },
+	};
+	struct builder_layout layout;
+	struct builder b;
+
+	builder_init(&b);
+	b.differencing = true;
+	b.parent_linkage = builder_data_write_guid;
+	b.block = blocks;
+	b.blocks = ARRAY_SIZE(blocks);
+	b.data_bytes = 512;
+	fail_each(test, guest_build(test, &b, &layout));
+}
+
+static void nomem_dirty(struct kunit *test)
+{
+	struct memfile *mf = guest_file(test);
+	struct bad_image *image;
+
+	image = kunit_kzalloc(test, sizeof(*image), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, image);
+	KUNIT_ASSERT_EQ(test, 0, bad_input_make(bad_input_find("log-wraps"),
+						image, mf));
+	fail_each(test, mf);
+}
+
+/* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */
+static void memory_64t(struct kunit *test)
+{
+	struct builder_layout layout;
+	struct vhdx_image *img;
+	struct memfile *mf;
+	struct builder b;
+	int written;
+
+	for (written = 0; written < 2; written++) {
+		builder_init(&b);
+		b.disk_size = 64 * TIB;
+		b.bat_written = written;
+		mf = guest_build(test, &b, &layout);
+		alloc_fail_at(0);
+		img = guest_open(test, mf);
+		KUNIT_EXPECT_LE(test, alloc_peak(), 8 * MIB);
+		KUNIT_EXPECT_EQ(test, img->counts.payload[0], 1ULL << 26);
+	}
+}
+
+/* An image claims the most that it may; opening it stays modest. */
+static void memory_hostile(struct kunit *test)
+{
+	static const char * const names[] = {
+		"log-last-128t", "log-length-4g", "disk-size-65t",
+		"log-last-2-62", "metadata-count", "region-count-highest",
+	};
+	struct vhdx_image *img;
+	struct bad_image *image;
+	struct vhdx_error err;
+	size_t i;
+
+	image = kunit_kzalloc(test, sizeof(*image), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, image);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		struct memfile *mf = guest_file(test);
+		const struct bad_input *row = bad_input_find(names[i]);
+
+		KUNIT_ASSERT_NOT_NULL(test, row);
+		KUNIT_ASSERT_EQ(test, 0, bad_input_make(row, image, mf));
+		img = NULL;
+		alloc_fail_at(0);
+		KUNIT_EXPECT_EQ(test, row->errnum,
+				vhdx_image_open(&mf->file, &img, &err));
+		KUNIT_EXPECT_LE_MSG(test, alloc_peak(), 8 * MIB, "%s",
+				    names[i]);
+		vhdx_image_close(img);
+	}
+}
+
+static struct kunit_case nomem_cases[] = {
+	KUNIT_CASE(nomem_dynamic),
+	KUNIT_CASE(nomem_differencing),
+	KUNIT_CASE(nomem_dirty),
+	KUNIT_CASE(memory_64t),
+	KUNIT_CASE(memory_hostile),
+	{}
+};
+
+static struct kunit_suite nomem_suite = {
+	.name = "vhdx_image_nomem",
+	.test_cases = nomem_cases,
+};
+
+kunit_test_suite(nomem_suite);

@@ -1,0 +1,432 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vhdxctl as its users see it, as far as that needs neither the driver nor a
+# VM: usage, messages, exit codes, and all of info. Prints TAP.
+# VHDXCTL names another build of the tool than the one under the sanitizers.
+set -u
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+samples=$top/../shared/images
+if [ -z "${VHDXCTL-}" ]; then
+	make -s -C "$top" build/vhdxctl-asan >&2 || exit 1
+	VHDXCTL=$top/build/vhdxctl-asan
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Others than root look into it too.
+chmod 755 "$work"
+cp "$VHDXCTL" "$work/vhdxctl"
+cd "$work" || exit 1
+unset LC_CTYPE LANG
+export LC_ALL=C.UTF-8
+# A finding of the sanitizers is none of the tool's own exit codes.
+export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
+
+n=0
+bad=0
+
+# ok NAME STATUS: one result; what the last command said follows a failure
+ok() {
+	n=$((n + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $n - $1"
+	else
+		bad=1
+		echo "not ok $n - $1"
+		{
+			echo "exit code ${rc-}, stdout:"
+			head -n 20 out
+			echo "stderr:"
+			head -n 20 err
+		} | sed 's/^/# /'
+	fi
+}
+
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+
+ctl() {
+	timeout 60 ./vhdxctl "$@" >out 2>err
+	rc=$?
+}
+
+# The message is one line, with one line of hint at most.
+one_message() {
+	[ "$(wc -l <err)" -le 2 ] && head -n 1 err | grep -q '^vhdxctl: ' &&
+		! tail -n +2 err | grep -qv '^hint: '
+}
+
+# fails NAME CODE PATTERN ARG...: the exit code, and a message that matches
+fails() {
+	fails_name=$1 fails_code=$2 fails_pattern=$3
+	shift 3
+	ctl "$@"
+	[ "$rc" = "$fails_code" ] && [ ! -s out ] && one_message &&
+		grep -qE -- "$fails_pattern" err
+	ok "$fails_name" $?
+}
+
+# passes NAME PATTERN ARG...: exit code 0, nothing on stderr, matching output
+passes() {
+	passes_name=$1 passes_pattern=$2
+	shift 2
+	ctl "$@"
+	[ "$rc" = 0 ] && [ ! -s err ] && grep -qE -- "$passes_pattern" out
+	ok "$passes_name" $?
+}
+
+# json NAME EXPRESSION ARG...: the output is JSON, for which that is true
+json() {
+	json_name=$1 json_expression=$2
+	shift 2
+	ctl "$@"
+	[ "$rc" = 0 ] && [ ! -s err ] && python3 - "$json_expression" <<-'PY'
+		import json, sys
+		j = json.load(open('out', encoding='utf-8'))
+		assert j['schema'] == 1
+		sys.exit(not eval('(%s)' % sys.argv[1]))
+	PY
+	ok "$json_name" $?
+}
+
+# poke FILE OFFSET BYTES: overwrites bytes, in printf's notation
+poke() {
+	# shellcheck disable=SC2059 # it is a format
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# --- the command line ------------------------------------------------------
+
+passes '--version says the version' "^vhdxctl $(cat "$top/VERSION")\$" --version
+passes '-V too' '^vhdxctl ' -V
+passes '--help lists the commands' '^  attach +' --help
+passes '-h too' '^Usage: vhdxctl ' -h
+passes 'help too' '^Usage: vhdxctl COMMAND' help
+fails 'no command' 64 'no command given'
+fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
+fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
+fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
+fails 'unknown option' 64 "'--frob'" --frob
+for command in attach detach list info; do
+	passes "$command --help" "^Usage: vhdxctl $command " $command --help
+	passes "help $command" "^Usage: vhdxctl $command " help $command
+	fails "$command with an unknown option" 64 "'--frob'" $command --frob
+	fails "$command with an unknown letter" 64 "'Z'" $command -Z
+done
+fails 'attach without an image' 64 'no image' attach -r
+fails 'attach with too much' 64 'c: attach: one argument too many' attach -r a vhdx0 c
+fails 'detach without a disk' 64 'no device or image' detach
+fails 'info without an image' 64 'no image' info
+fails 'info of two images' 64 'one image' info a b
+
+# Every option of a help text is in the manual page and in the completion.
+for command in attach detach list info; do
+	ctl $command --help
+	grep -oE -- ' --[a-z-]+' out >options
+	while read -r option; do
+		sed 's/\\-/-/g; s/Fl -/--/g' "$top/tools/vhdxctl/vhdxctl.8" | grep -q -- "$option" &&
+			grep -E "^	$command:-" "$top/tools/vhdxctl/vhdxctl.bash" | grep -q -- "${option}[' ]"
+		ok "$command $option is in manual page and completion" $?
+	done <options
+done
+
+# completes NAME EXPECTED WORD...: what bash offers for the last word
+completes() {
+	completes_name=$1 completes_expected=$2
+	shift 2
+	rc=0
+	# shellcheck disable=SC2016 # for bash to expand
+	PATH=$work:$PATH bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+		compopt() { :; }; _vhdxctl; printf "%s\n" "${COMPREPLY[@]}"' \
+		"$top/tools/vhdxctl/vhdxctl.bash" "$@" >out 2>err
+	[ ! -s err ] && [ "$(sort out | tr '\n' ' ')" = "$completes_expected " ]
+	ok "$completes_name" $?
+}
+completes 'completion of a command' 'attach' vhdxctl att
+completes 'completion of an option' '--json' vhdxctl info --j
+completes 'completion of a column' 'BACK-FILE BACK-INO BACK-MAJ:MIN' vhdxctl list -o BACK
+completes 'completion of a second column' 'NAME,SIZE' vhdxctl list -o NAME,SI
+
+# --- images of qemu-img -----------------------------------------------------
+
+# Data in the first and in the sixth MiB.
+truncate -s 8M raw
+poke raw 0 'first'
+poke raw 5242880 'sixth'
+qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M raw image.vhdx
+cp image.vhdx keep.vhdx
+# Blocks that are written late would change what the host says of it.
+sync image.vhdx
+
+passes 'info: type' '^Type: +dynamic$' info image.vhdx
+passes 'info: virtual size' '^Virtual size: +8 MiB \(8388608 bytes\)$' info image.vhdx
+passes 'info: creator' '^Creator: +QEMU v' info image.vhdx
+passes 'info: blocks' '^ +fully-present: +2$' info image.vhdx
+passes 'info: log' '^ +State: +clean$' info image.vhdx
+passes 'info: current header' 'sequence number [0-9]+, current$' info image.vhdx
+json 'info --json: sizes' 'j["virtual-size"] == 8 << 20 and j["block-size"] == 1 << 20
+	and j["logical-sector-size"] == 512 and j["physical-sector-size"] == 512' info --json image.vhdx
+json 'info -J: the same' 'j["type"] == "dynamic" and j["log"]["state"] == "clean"' info -J image.vhdx
+json 'info --json: blocks' 'j["bat"]["payload-states"]["fully-present"] == 2
+	and sum(j["bat"]["payload-states"].values()) == j["bat"]["payload-blocks"] == 8
+	and j["bat"]["allocated"] == 2 << 20 and j["bat"]["chunk-ratio"] == 4096
+	and j["bat"]["entries"] == 8' info --json image.vhdx
+qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=8M raw big.vhdx
+json 'info --json: blocks of 8 MiB' 'j["bat"]["payload-states"]["fully-present"] == 1
+	and j["bat"]["allocated"] == 8 << 20 and j["bat"]["chunk-ratio"] == 512' info --json big.vhdx
+json 'info --json: host' 'j["file-size"] == __import__("os").stat("image.vhdx").st_size
+	and j["allocated-on-host"] == __import__("os").stat("image.vhdx").st_blocks * 512' info --json image.vhdx
+json 'info --json: regions' '{r["name"] for r in j["regions"]} == {"BAT", "metadata"}
+	and [t["used"] for t in j["region-tables"]] == [True, False]' info --json image.vhdx
+json 'info --json: GUIDs are in lower case' 'j["regions"][0]["guid"] in
+	("2dc27766-f623-4200-9d64-115e9bfd4a08", "8b7ca206-4790-4b9a-b8fe-575f050f886e")' info --json image.vhdx
+json 'info --json: five metadata items' 'len(j["metadata-items"]) == 5
+	and all(i["required"] and not i["user"] for i in j["metadata-items"])' info --json image.vhdx
+json 'info --json: no parent' 'j["parent-locator"] is None' info --json image.vhdx
+
+for image in dynamic:1M:64M fixed:1M:5M dynamic:8M:100G dynamic:32M:1T dynamic:256M:3T; do
+	size=${image##*:} type=${image%%:*} block=${image#*:}
+	block=${block%:*}
+	rm -f q.vhdx
+	qemu-img create -q -f vhdx -o "subformat=$type,block_size=$block" q.vhdx "$size"
+	sync q.vhdx
+	qemu-img info --output=json q.vhdx >q.json
+	json "info agrees with qemu-img: $type, $block blocks, $size" "(lambda q: j['type'] == '$type'
+		and j['virtual-size'] == q['virtual-size'] and j['block-size'] == q['cluster-size']
+		and j['allocated-on-host'] == q['actual-size'])(json.load(open('q.json')))" info --json q.vhdx
+done
+
+ln -s image.vhdx link
+passes 'info through a symbolic link' '^Type: +dynamic$' info link
+cp image.vhdx ./-dash
+passes 'a name with a dash, behind --' '^File: +-dash$' info -- -dash
+cmp -s image.vhdx keep.vhdx
+ok 'info changes nothing' $?
+
+# --- samples by other writers -------------------------------------------------
+
+sample() {
+	[ -f "$samples/$1.vhdx.xz" ] && xz -dc "$samples/$1.vhdx.xz" >"$1.vhdx"
+}
+
+for name in iotest-dynamic-1G iotest-dirtylog-10G-4M lvm2 child; do
+	if ! sample $name; then
+		skip "info of $name" 'no samples'
+		continue
+	fi
+	size=$(sed -n 's/^size //p' "$samples/$name.oracle")
+	json "info of $name: the oracle's size" "j['virtual-size'] == $size" info --json $name.vhdx
+	case $name in
+	iotest-dynamic-1G)
+		json "info of $name: Windows' sector sizes and blocks" 'j["physical-sector-size"] == 4096
+			and j["block-size"] == 32 << 20 and j["bat"]["payload-blocks"] == 32
+			and j["creator"].startswith("Microsoft Windows")' info --json $name.vhdx ;;
+	iotest-dirtylog-10G-4M)
+		json "info of $name: a dirty log" 'j["log"]["state"] == "dirty" and j["log"]["entries"] == 1
+			and j["log"]["first-sequence-number"] == j["log"]["last-sequence-number"] == 7' info --json $name.vhdx
+		json "info of $name: two DataWriteGuids" 'j["headers"][0]["data-write-guid"] !=
+			j["headers"][1]["data-write-guid"] == j["data-write-guid"]' info --json $name.vhdx ;;
+	lvm2)
+		json "info of $name: four states" 'all(j["bat"]["payload-states"][s] for s in
+			("not-present", "zero", "unmapped", "fully-present"))' info --json $name.vhdx ;;
+	child)
+		json "info of $name: its parent" 'j["type"] == "differencing"
+			and {"key": "relative_path", "value": "parent.vhdx"} in j["parent-locator"]["entries"]
+			and "{%s}" % j["parent-locator"]["parent-linkage"] in
+				(e["value"] for e in j["parent-locator"]["entries"])' info --json $name.vhdx
+		json "info of $name: its sector bitmap" 'j["bat"]["sector-bitmap-blocks"] == 1
+			and j["bat"]["payload-states"]["partially-present"] == 2' info --json $name.vhdx
+		passes "info of $name: locator in words" '^  relative_path: +parent.vhdx$' info $name.vhdx ;;
+	esac
+	rm -f $name.vhdx
+done
+
+# --- what must not reach a terminal ---------------------------------------------
+
+# ESC ] BEL, CSI of Latin-1, right-to-left override, DEL, half a surrogate pair
+cp image.vhdx evil.vhdx
+poke evil.vhdx 8 '\033\000]\000\007\000\233\000\056\040\177\000\000\330\351\000\000\000'
+no_control() {
+	python3 - <<-'PY'
+		import sys, unicodedata
+		text = open('out', encoding='utf-8').read()
+		sys.exit(any(unicodedata.category(c) in ('Cc', 'Cf') for c in text if c != '\n'))
+	PY
+}
+passes 'control characters in the creator are escaped' \
+	'^Creator: +\\x1b\]\\x07\\u\{9b\}\\u\{202e\}\\x7f.é$' info evil.vhdx
+no_control
+ok 'and none is left' $?
+LC_ALL=C passes 'outside of UTF-8 all but ASCII is escaped' \
+	'^Creator: +\\x1b\]\\x07\\u\{9b\}\\u\{202e\}\\x7f\\u\{fffd\}\\u\{e9\}$' info evil.vhdx
+json 'JSON has the creator as it is' \
+	'j["creator"] == "\x1b]\x07\x9b\u202e\x7f\ufffd\xe9"' info --json evil.vhdx
+! grep -q "$(printf '\033\|\302\233\|\177')" out
+ok 'but no control character as such' $?
+# (The last two bytes before the dot are a slash, but no good UTF-8.)
+name=$(printf 'a\033[31m\n\377\300\257.vhdx')
+cp image.vhdx "$name"
+passes 'a name with control characters is escaped' '^File: +a\\x1b\[31m\\x0a\\xff\\xc0\\xaf.vhdx$' info "$name"
+json 'and good JSON' 'j["file"] == "a\x1b[31m\n\ufffd\ufffd\ufffd.vhdx"' info --json "$name"
+rm "$name"
+fails 'in messages too' 66 '^vhdxctl: a\\x1b\[31m\\x0a\\xff\\xc0\\xaf.vhdx: cannot open' info "$name"
+
+# --- what is no image, or a damaged one -----------------------------------------
+
+: >empty
+fails 'an empty file' 1 'empty: .*not a VHDX file' info empty
+fails 'a raw file' 1 'not a VHDX file' info raw
+grep -q '^hint: ' err
+ok 'and a hint' $?
+for size in 64K 1000K 1M 2M; do
+	cp image.vhdx cut.vhdx
+	truncate -s $size cut.vhdx
+	fails "an image cut at $size" 1 '^vhdxctl: cut.vhdx: .* at offset 0x[0-9a-f]+: ' info cut.vhdx
+done
+cp image.vhdx one.vhdx
+poke one.vhdx 65600 '\377\377\377'
+json 'one header damaged: the other one counts' '[h["valid"] for h in j["headers"]] == [False, True]
+	and [h["current"] for h in j["headers"]] == [False, True]' info --json one.vhdx
+passes 'and info says so' '^  1 at 0x10000 +damaged$' info one.vhdx
+poke one.vhdx 131136 '\377\377\377'
+fails 'both headers damaged' 1 '^vhdxctl: one.vhdx: header' info one.vhdx
+fails 'damaged, in JSON: no JSON' 1 'header' info --json one.vhdx
+cp image.vhdx table.vhdx
+poke table.vhdx 196700 '\377'
+json 'region table 1 damaged: table 2 is used' '[t["valid"] for t in j["region-tables"]] == [False, True]
+	and [t["used"] for t in j["region-tables"]] == [False, True]' info --json table.vhdx
+poke table.vhdx 262236 '\377'
+fails 'both region tables damaged' 1 'region table' info table.vhdx
+
+# An unknown region that is required, in both tables, with good checksums.
+cp image.vhdx unknown.vhdx
+python3 - <<-'PY'
+	import struct
+	table = []
+	for i in range(256):
+	    for _ in range(8):
+	        i = i >> 1 ^ (0x82f63b78 if i & 1 else 0)
+	    table.append(i)
+	def crc32c(data):
+	    crc = 0xffffffff
+	    for byte in data:
+	        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+	    return crc ^ 0xffffffff
+	with open('unknown.vhdx', 'r+b') as f:
+	    end = f.seek(0, 2) + 0xfffff & ~0xfffff
+	    f.truncate(end + 0x100000)
+	    for offset in 0x30000, 0x40000:
+	        f.seek(offset)
+	        data = bytearray(f.read(65536))
+	        count, = struct.unpack_from('<I', data, 8)
+	        struct.pack_into('<16sQII', data, 16 + 32 * count, b'\x55' * 16, end, 0x100000, 1)
+	        struct.pack_into('<I', data, 8, count + 1)
+	        struct.pack_into('<I', data, 4, 0)
+	        struct.pack_into('<I', data, 4, crc32c(data))
+	        f.seek(offset)
+	        f.write(data)
+PY
+fails 'a region that is unknown and required' 69 'region' info unknown.vhdx
+
+fails 'no such file' 66 '^vhdxctl: nosuch.vhdx: cannot open: No such file' info nosuch.vhdx
+fails 'a file as a folder' 66 'Not a directory' info image.vhdx/x
+fails 'a folder' 66 'Is a directory' info .
+ln -s nosuch.vhdx broken
+fails 'a broken link' 66 'No such file' info broken
+ln -s loop loop
+fails 'a link to itself' 66 'symbolic links' info loop
+mkfifo fifo
+fails 'a FIFO, without waiting for a writer' 66 'not a regular file or a block device' info fifo
+fails 'a character device' 66 'not a regular file or a block device' info /dev/null
+fails 'a file that cannot be read' 1 'cannot be read: Input/output error' info /proc/self/mem
+
+# --- attach, detach and list, without a driver ------------------------------------
+
+fails 'attach without -r' 69 '^vhdxctl: image.vhdx: cannot attach for writing: not supported yet' attach image.vhdx
+grep -q '^hint: .*-r' err
+ok 'and a hint' $?
+for name in foo vhdx /dev/vhdx /dev/vhdx01 /dev/vhdx1p1 vhdx-1 /dev/sda vhdx99999999999; do
+	fails "attach as $name" 64 "^vhdxctl: $name: not the name of a disk" attach -r image.vhdx $name
+done
+fails 'attach of what is not there' 66 'nosuch.vhdx: cannot open: No such file' attach -r nosuch.vhdx
+fails 'attach of a folder' 66 'Is a directory' attach --read-only .
+fails 'attach of a FIFO' 66 'not a regular file or a block device' attach -r fifo
+fails 'list: unknown column' 64 'FOO: unknown column' list -o NAME,FOO
+grep -q '^hint: the columns are NAME, .*BACK-FILE$' err
+ok 'and the columns there are' $?
+fails 'list: an empty column' 64 'unknown column' list -o NAME,
+fails 'list: --json with --raw' 64 'exclude' list --json --raw
+fails 'list of what is not there' 66 'nosuch.vhdx: cannot find: No such file' list nosuch.vhdx
+if [ -e /dev/vhdx-control ] || ls -d /sys/block/vhdx* >/dev/null 2>&1; then
+	for name in list 'list --json' detach attach; do
+		skip "$name without a driver" 'there is a driver'
+	done
+else
+	ctl list
+	[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ]
+	ok 'list without a disk prints nothing' $?
+	ctl list -o +back-ino,DISK-ID
+	[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ]
+	ok 'list takes columns in any case, and more of them' $?
+	json 'list --json without a disk' 'j["vhdxdevices"] == []' list --json
+	fails 'list of a disk that is not there' 66 'vhdx7: not attached' list /dev/vhdx7
+	fails 'list of an image that is not attached' 66 'image.vhdx: not attached' list image.vhdx
+	fails 'detach without a driver' 69 'vhdx0: cannot open /dev/vhdx-control' detach vhdx0
+	if modinfo vhdx >/dev/null 2>&1; then
+		skip 'attach without a driver' 'there is a driver'
+	else
+		fails 'attach without a driver' 69 'image.vhdx: cannot load the driver: no module vhdx for kernel [^ ]+$' attach -r image.vhdx
+	fi
+fi
+
+# --- output that gets lost -------------------------------------------------------
+
+for command in --help --version 'info image.vhdx' 'info --json image.vhdx' 'list --json' 'list --help'; do
+	# shellcheck disable=SC2086 # words
+	timeout 60 ./vhdxctl $command >/dev/full 2>err
+	rc=$?
+	: >out
+	[ $rc = 1 ] && grep -q '^vhdxctl: write error: No space left on device$' err
+	ok "$command on a full disk" $?
+done
+timeout 60 ./vhdxctl info image.vhdx >&- 2>err
+rc=$?
+[ $rc = 1 ] && grep -q '^vhdxctl: write error' err
+ok 'info with stdout closed' $?
+timeout 60 ./vhdxctl list >&- 2>err
+rc=$?
+[ $rc = 0 ] && [ ! -s err ]
+ok 'nothing to print with stdout closed' $?
+
+# --- without root -----------------------------------------------------------------
+
+if [ "$(id -u)" = 0 ]; then
+	user='setpriv --reuid=65534 --regid=65534 --clear-groups'
+	chmod 600 keep.vhdx
+	chmod 444 image.vhdx
+	as_user() {
+		# shellcheck disable=SC2086 # words
+		timeout 60 $user ./vhdxctl "$@" >out 2>err
+		rc=$?
+	}
+	as_user info image.vhdx
+	[ $rc = 0 ] && [ ! -s err ] && grep -q '^Type: *dynamic$' out
+	ok 'info needs no root' $?
+	as_user info keep.vhdx
+	[ $rc = 77 ] && one_message && grep -q 'keep.vhdx: cannot open: Permission denied' err
+	ok "info of a file that is not the user's" $?
+	as_user attach -r keep.vhdx
+	[ $rc = 77 ] && one_message && grep -q 'keep.vhdx: cannot open: Permission denied' err
+	ok "attach of a file that is not the user's" $?
+	as_user list
+	[ $rc = 0 ] && [ ! -s err ]
+	ok 'list needs no root' $?
+else
+	skip 'without root' 'not root'
+fi
+
+echo "1..$n"
+exit $bad

@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Real images (where they lie beside the project), attached read-only: what a
+# guest reads, and that the file stays as it is. Prints TAP.
+# vm: -m 512 $(test -d ../shared/images && echo -f ../shared/images)
+set -u
+
+n=0
+bad=0
+
+# ok NAME STATUS
+ok() {
+	n=$((n + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $n - $1"
+	else
+		bad=1
+		echo "not ok $n - $1"
+		[ ! -s /tmp/err ] || sed 's/^/# /' /tmp/err
+	fi
+}
+
+hash_of() { sha256sum | cut -d' ' -f1; }
+
+# check_lines DEV ORACLE: past the page cache where that is possible
+check_lines() {
+	python3 - "$1" "$2" <<-'PYTHON'
+	import hashlib, mmap, os, sys
+
+	dev, oracle = sys.argv[1:]
+	cached = os.open(dev, os.O_RDONLY)
+	direct = os.open(dev, os.O_RDONLY | os.O_DIRECT)
+	lines = wrong = 0
+	for line in open(oracle):
+	    words = line.split()
+	    lines += 1
+	    if words[0] == 'size':
+	        good = os.lseek(cached, 0, os.SEEK_END) == int(words[1])
+	    else:
+	        offset, length = int(words[0]), int(words[1])
+	        fd = cached if (offset | length) % 4096 else direct
+	        memory = mmap.mmap(-1, length)
+	        good = (os.preadv(fd, [memory], offset) == length and
+	                hashlib.sha256(memory).hexdigest() == words[2])
+	    if not good:
+	        wrong += 1
+	        print('differs:', line.strip(), file=sys.stderr)
+	sys.exit(wrong > 0 or lines < 2)
+	PYTHON
+}
+
+# oracle NAME: its disk shows what its oracle says
+oracle() {
+	file=/scratch/$1.vhdx
+	xz -dc "images/$1.vhdx.xz" >"$file"
+	before=$(hash_of <"$file")
+	dev=$(vhdxctl attach -r "$file" 2>/tmp/err)
+	ok "$1: attaches" $?
+	[ -b "$dev" ] || return
+	check_lines "$dev" "images/$1.oracle" 2>/tmp/err
+	ok "$1: size and each line of its oracle" $?
+	vhdxctl detach "$dev" 2>/tmp/err
+	ok "$1: detaches" $?
+	[ "$(hash_of <"$file")" = "$before" ]
+	ok "$1: the file is as it was" $?
+	rm "$file"
+}
+
+if [ ! -d images ]; then
+	echo 'ok 1 - real images # SKIP no ../shared/images'
+	exit 0
+fi
+for name in iotest-dynamic-1G iotest-dirtylog-10G-4M lvm2 parent; do
+	[ ! -e "images/$name.oracle" ] || oracle "$name"
+done
+
+xz -dc images/child.vhdx.xz >/scratch/child.vhdx
+! vhdxctl attach -r /scratch/child.vhdx >/tmp/out 2>/tmp/err && [ ! -s /tmp/out ] &&
+	grep -q 'differencing images are not supported' /tmp/err
+ok 'child: refused by name' $?
+[ -z "$(vhdxctl list -n)" ]
+ok 'no disk is left' $?
+
+echo "1..$n"
+exit $bad

@@ -1,0 +1,295 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vhdxctl with the driver: attach, detach, list. Prints TAP.
+# VHDXCTL names another build of the tool.
+set -u
+
+tool=${VHDXCTL:-vhdxctl}
+export ASAN_OPTIONS=exitcode=99
+
+n=0
+bad=0
+
+# ok NAME STATUS: one result; what the last command said follows a failure
+ok() {
+	n=$((n + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $n - $1"
+	else
+		bad=1
+		echo "not ok $n - $1"
+		{
+			echo "exit code ${rc-}, stdout:"
+			cat out
+			echo "stderr:"
+			cat err
+		} | sed 's/^/# /'
+	fi
+}
+
+ctl() {
+	"$tool" "$@" >out 2>err
+	rc=$?
+}
+
+# The same without root.
+ctl_user() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$tool" "$@" >out 2>err
+	rc=$?
+}
+
+# ctl_inject INJECT ARG...: with a system call tampered with, see strace(1)
+ctl_inject() {
+	inject=$1
+	shift
+	# The leak checker cannot work beside strace.
+	ASAN_OPTIONS=exitcode=99:detect_leaks=0 strace -o trace \
+		-e "trace=${inject%%:*}" -e "inject=$inject" "$tool" "$@" >out 2>err
+	rc=$?
+}
+
+is_one_message() {
+	[ "$(wc -l <err)" -le 2 ] && head -n 1 err | grep -q '^vhdxctl: ' &&
+		! tail -n +2 err | grep -qv '^hint: '
+}
+
+# failed CODE PATTERN: how the last command did, and what it said
+failed() {
+	[ "$rc" = "$1" ] && [ ! -s out ] && is_one_message && grep -qE -- "$2" err
+}
+
+# fails NAME CODE PATTERN ARG...
+fails() {
+	fails_name=$1 fails_code=$2 fails_pattern=$3
+	shift 3
+	ctl "$@"
+	failed "$fails_code" "$fails_pattern"
+	ok "$fails_name" $?
+}
+
+# prints NAME OUTPUT ARG...: success, and exactly this
+prints() {
+	prints_name=$1 prints_output=$2
+	shift 2
+	ctl "$@"
+	[ "$rc" = 0 ] && [ ! -s err ] && [ "$(cat out)" = "$prints_output" ]
+	ok "$prints_name" $?
+}
+
+hint() {
+	grep -qE "^hint: .*$1" err
+	ok "$2" $?
+}
+
+# list_has NAME JQ-CONDITION ARG...: of the only disk listed
+list_has() {
+	list_name=$1 list_condition=$2
+	shift 2
+	ctl list --json "$@"
+	[ "$rc" = 0 ] && [ ! -s err ] &&
+		jq -e ".schema == 1 and (.vhdxdevices | length) == 1 and (.vhdxdevices[0] | $list_condition)" out >/dev/null
+	ok "$list_name" $?
+}
+
+# A GPT with an ext4 partition; and a small empty disk.
+truncate -s 64M raw
+printf 'label: gpt\nstart=2048, size=65536\n' | sfdisk -q raw
+mke2fs -q -F -t ext4 -E offset=1048576 raw 32M
+qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M raw a.vhdx
+qemu-img create -q -f vhdx b.vhdx 8M
+cp b.vhdx c.vhdx
+here=$PWD
+sum=$(sha256sum a.vhdx)
+chmod 644 a.vhdx
+chmod 711 .
+
+# --- the module ------------------------------------------------------------
+
+modprobe -r vhdx
+prints 'list without the module' '' list
+fails 'detach without the module' 69 'vhdx0: cannot open /dev/vhdx-control' detach vhdx0
+hint 'not loaded' 'and a hint'
+ctl_user attach -r a.vhdx
+failed 77 'a.vhdx: cannot load the driver: Operation not permitted'
+ok 'attach without root cannot load it' $?
+hint root 'and a hint'
+
+modules=/lib/modules/$(uname -r)
+mkdir /tmp/away
+mv "$modules"/modules.dep* "$modules"/modules.alias* /tmp/away/
+fails 'attach with no module installed' 69 'cannot load the driver: no module vhdx for kernel [^ ]+$' attach -r a.vhdx
+mv /tmp/away/* "$modules"/
+ko=$(modinfo -F filename vhdx)
+cp "$ko" /tmp/away/vhdx.ko
+echo 'no module' >"$ko"
+fails 'attach with a module that is none' 69 'cannot load the driver: ' attach -r a.vhdx
+cp /tmp/away/vhdx.ko "$ko"
+ctl_inject finit_module,init_module:error=EKEYREJECTED attach -r a.vhdx
+failed 69 'cannot load the driver: the kernel takes only signed modules'
+ok 'attach with a module that the kernel does not trust' $?
+hint 'Secure Boot' 'and a hint'
+prints 'attach loads the module' /dev/vhdx0 attach -r a.vhdx
+[ -b /dev/vhdx0 ] && [ -b /dev/vhdx0p1 ]
+ok 'disk and partition are there when it returns' $?
+
+# --- list --------------------------------------------------------------------
+
+list_has 'list --json: name and size' '.name == "/dev/vhdx0" and .size == 67108864'
+list_has 'list --json: type and flags' '.type == "dynamic" and .ro == true and (.dio | type) == "boolean"'
+list_has 'list --json: the file' ".\"back-file\" == \"$here/a.vhdx\"" -o BACK-FILE
+list_has 'list --json: its inode' ".\"back-ino\" == $(stat -c %i a.vhdx)
+	and .\"back-maj:min\" == \"$(stat -c %Hd:%Ld a.vhdx)\"" -o BACK-INO,BACK-MAJ:MIN
+list_has 'list --json: device number' ".\"maj:min\" == \"$(lsblk -dno MAJ:MIN /dev/vhdx0 | tr -d ' ')\"" -o MAJ:MIN
+vhdxctl info --json a.vhdx >info.json
+ctl list --json --output-all
+[ "$rc" = 0 ] && jq -e -s '(.[0].vhdxdevices[0]) as $disk | .[1] | $disk.type == .type
+	and $disk."disk-id" == ."disk-id" and $disk.size == ."virtual-size"
+	and $disk."block-size" == ."block-size" and $disk.allocated == .bat.allocated
+	and $disk."log-sec" == ."logical-sector-size"
+	and $disk."phy-sec" == ."physical-sector-size"' out info.json >/dev/null
+ok 'list agrees with info' $?
+[ "$(jq '.vhdxdevices[0] | map(select(. == null)) | length' out)" = 0 ]
+ok 'every column has a value' $?
+prints 'list --raw --noheadings' '/dev/vhdx0 64M 1' list --raw --noheadings -o NAME,SIZE,RO
+prints 'list --bytes' '/dev/vhdx0 67108864' list -b -n --raw -o name,size
+ctl list
+[ "$rc" = 0 ] && [ "$(head -n 1 out | tr -s ' ')" = 'NAME SIZE TYPE RO DIO LOG-SEC BACK-FILE' ]
+ok 'list: default columns' $?
+ctl list -o +LOG-STATE
+[ "$rc" = 0 ] && head -n 1 out | grep -q ' BACK-FILE *LOG-STATE$' && tail -n 1 out | grep -q 'clean$'
+ok 'list: one more column' $?
+ctl_user list -n -o NAME,BACK-FILE --raw
+[ "$rc" = 0 ] && [ ! -s err ] && [ "$(cat out)" = "/dev/vhdx0 $here/a.vhdx" ]
+ok 'list needs no root' $?
+ln -s /dev/vhdx0 /tmp/link
+ln -s "$here/a.vhdx" /tmp/image
+for name in /dev/vhdx0 vhdx0 /tmp/link a.vhdx /tmp/image; do
+	prints "list of $name" /dev/vhdx0 list -n --raw -o NAME $name
+done
+fails 'list of a partition' 64 '/dev/vhdx0p1: not a disk: it is a partition' list /dev/vhdx0p1
+hint /dev/vhdx0 'and a hint'
+fails 'list of an image that is not attached' 66 'b.vhdx: not attached' list b.vhdx
+fails 'list of a disk that is not there' 66 '/dev/vhdx3: not attached' list /dev/vhdx3
+ctl list -n --raw -o NAME /dev/vhdx3 /dev/vhdx0
+[ "$rc" = 66 ] && [ "$(cat out)" = /dev/vhdx0 ]
+ok 'list of one that is there and one that is not' $?
+
+# --- attach --------------------------------------------------------------------
+
+fails 'attach without -r' 69 'b.vhdx: cannot attach for writing: not supported yet' attach b.vhdx
+ctl_user attach -r a.vhdx
+failed 77 'a.vhdx: cannot open /dev/vhdx-control: Permission denied'
+ok 'attach without root' $?
+hint root 'and a hint'
+prints 'attach takes the first free one' /dev/vhdx1 attach -r b.vhdx
+prints 'attach as the device asked for' /dev/vhdx10 attach -r c.vhdx /dev/vhdx10
+prints 'attach as vhdx2' /dev/vhdx2 attach --read-only c.vhdx vhdx2
+fails 'attach as one that is taken' 75 'b.vhdx: cannot attach: vhdx2 is in use' attach -r b.vhdx vhdx2
+hint 'first free' 'and a hint'
+ctl list -n --raw -o NAME
+[ "$(tr '\n' ' ' <out)" = '/dev/vhdx0 /dev/vhdx1 /dev/vhdx2 /dev/vhdx10 ' ]
+ok 'list goes by the numbers' $?
+ctl list -n --raw -o NAME c.vhdx
+[ "$(tr '\n' ' ' <out)" = '/dev/vhdx2 /dev/vhdx10 ' ]
+ok 'list of an image that is attached twice' $?
+prints 'detach of an image: all its disks' '' detach c.vhdx
+[ ! -e /dev/vhdx2 ] && [ ! -e /dev/vhdx10 ] && [ -b /dev/vhdx1 ]
+ok 'and none but those' $?
+fails 'attach of what is no image' 1 'raw: cannot attach: file identifier, Signature at offset 0x0: not a VHDX' attach -r raw
+hint qemu-img 'and a hint'
+cp b.vhdx bad.vhdx
+printf xxx | dd of=bad.vhdx bs=1 seek=65600 conv=notrunc status=none
+printf xxx | dd of=bad.vhdx bs=1 seek=131136 conv=notrunc status=none
+fails 'attach of a damaged image' 1 'bad.vhdx: cannot attach: header' attach -r bad.vhdx
+hint 'vhdxctl info' 'and a hint'
+exec 3>>c.vhdx
+fails 'attach of a file that is open for writing' 75 'c.vhdx: cannot attach: open for writing' attach -r c.vhdx
+exec 3>&-
+cmp out /dev/null && [ "$(vhdxctl list -n --raw -o NAME | wc -l)" = 2 ]
+ok 'what failed is not there' $?
+
+# A file system for /dev without the kernel's nodes in it.
+# shellcheck disable=SC2016 # for the other shell
+unshare -m sh -c 'mkdir -p /tmp/dev && mount -t tmpfs dev /tmp/dev && cp -a /dev/vhdx-control /dev/null /tmp/dev/ &&
+	mount --move /tmp/dev /dev && vhdxctl attach -r c.vhdx' >out 2>err
+rc=$?
+[ "$rc" = 0 ] && [ "$(cat out)" = /dev/vhdx2 ] && grep -q '^vhdxctl: warning: c.vhdx: attached, but there is no /dev/vhdx2$' err
+ok 'attach without devtmpfs says so' $?
+prints 'detach does not need the node' '' detach vhdx2
+# shellcheck disable=SC2016 # for the other shell
+unshare -m sh -c 'mount --bind /dev/null /dev/vhdx-control && vhdxctl attach -r c.vhdx' >out 2>err
+rc=$?
+failed 69 'c.vhdx: cannot ask the driver for its version: '
+ok 'a control device that is none' $?
+# What another driver would answer; little-endian: size, abi, attach_flags.
+ctl_inject ioctl:poke_exit=@arg3=4000000063000000:when=1 attach -r c.vhdx
+failed 69 'c.vhdx: driver and tool do not fit: driver [0-9.]+ \(ABI 99\), tool [0-9.]+ \(ABI 1\)$'
+ok 'a driver with another ABI' $?
+hint 'modprobe -r vhdx' 'and a hint'
+ctl_inject ioctl:poke_exit=@arg3=400000000100000000000000:when=1 attach -r c.vhdx
+failed 69 'c.vhdx: driver and tool do not fit: driver [0-9.]+ does not know attach flags 0x1$'
+ok 'a driver that lacks a flag' $?
+hint 'modprobe -r vhdx' 'and a hint'
+ctl_inject ioctl:error=ENOMEM:when=2 attach -r c.vhdx
+failed 75 'c.vhdx: cannot attach: Cannot allocate memory$'
+ok 'what the driver says by errno alone' $?
+ctl_inject ioctl:error=EPERM:when=1 attach -r c.vhdx
+failed 77 'c.vhdx: cannot ask the driver: Operation not permitted$'
+ok 'a control device that may be opened but not used' $?
+modprobe loop
+loop=$(losetup -f --show -r c.vhdx)
+prints 'attach of an image on a block device' /dev/vhdx2 attach -r "$loop"
+prints 'list says so' "$loop" list -n --raw -o BACK-FILE "$loop"
+prints 'detach by that device' '' detach "$loop"
+losetup -d "$loop"
+
+# --- detach ----------------------------------------------------------------------
+
+ctl_user detach vhdx0
+failed 77 'vhdx0: cannot open /dev/vhdx-control: Permission denied'
+ok 'detach without root' $?
+mkdir -p /tmp/mnt
+mount -o ro /dev/vhdx0p1 /tmp/mnt
+fails 'detach of a mounted disk' 75 '/dev/vhdx0: cannot detach: busy: /dev/vhdx0p1 is mounted on /tmp/mnt$' detach /dev/vhdx0
+hint 'umount /tmp/mnt' 'and a hint'
+fails 'detach of its image' 75 'a.vhdx: cannot detach /dev/vhdx0: busy: /dev/vhdx0p1 is mounted on /tmp/mnt$' detach a.vhdx
+ctl detach vhdx7 vhdx0 vhdx1
+[ "$rc" = 75 ] && [ "$(grep -c '^vhdxctl: ' err)" = 2 ] && grep -q '^vhdxctl: vhdx7: cannot detach: not attached' err
+ok 'detach of several: each failure is said, the highest exit code counts' $?
+[ ! -e /dev/vhdx1 ] && [ -b /dev/vhdx0 ] && ls /tmp/mnt/lost+found >/dev/null
+ok 'what can be detached is, the mounted disk works on' $?
+umount /tmp/mnt
+
+sleep 1000 3</dev/vhdx0p1 &
+sleeper=$!
+fails 'detach of a disk that a process has open' 75 "busy: /dev/vhdx0p1 is open in process $sleeper \(sleep\)\$" detach vhdx0
+kill $sleeper
+wait $sleeper 2>/dev/null
+modprobe dm-mod
+dmsetup create --readonly top --table '0 2048 linear /dev/vhdx0 0' >/dev/null
+fails 'detach of a disk that is part of another' 75 'busy: /dev/vhdx0 is part of /dev/dm-0' detach vhdx0
+dmsetup remove top
+ctl_inject ioctl:error=EBUSY:when=2+ detach vhdx0
+failed 75 'vhdx0: cannot detach: busy: it is in use, where could not be found out$' &&
+	[ "$(grep -c INJECTED trace)" -gt 10 ]
+ok 'detach of a disk that is in use by something unseen' $?
+ctl_inject ioctl:error=EIO:when=2 detach vhdx0
+failed 1 'vhdx0: cannot detach: Input/output error$'
+ok 'detach that fails' $?
+# Who looks into a disk and lets go of it, as udev does, does not matter.
+ctl_inject ioctl:error=EBUSY:when=2..4 detach /tmp/link
+[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ] && [ "$(grep -c INJECTED trace)" = 3 ]
+ok 'detach of a disk that is open for a moment' $?
+[ ! -e /dev/vhdx0 ] && [ ! -e /dev/vhdx0p1 ]
+ok 'disk and partition are gone when it returns' $?
+fails 'detach once more' 66 'a.vhdx: not attached' detach a.vhdx
+fails 'detach of a number that is not there' 66 'vhdx0: cannot detach: not attached' detach vhdx0
+prints 'attach again' /dev/vhdx0 attach -r a.vhdx
+prints 'and detach' '' detach /dev/vhdx0
+prints 'no disk is left' '' list
+[ "$(sha256sum a.vhdx)" = "$sum" ]
+ok 'the image is what it was' $?
+
+echo "1..$n"
+exit $bad
