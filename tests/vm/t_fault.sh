@@ -6,11 +6,6 @@
 # vm: -m 128 -x build/mkvhdx -x build/rawctl
 set -u
 
-bad=0
-mkvhdx --size 200M --shuffle --blocks 0,1,50,199 /scratch/clean.vhdx
+# One with a dirty log: opening it allocates all that another image needs, and more.
 mkvhdx --bad log-wraps /scratch/dirty.vhdx >/tmp/out
-for image in clean dirty; do
-	echo "# $image"
-	rawctl fail /scratch/$image.vhdx || bad=1
-done
-exit $bad
+exec rawctl fail /scratch/dirty.vhdx

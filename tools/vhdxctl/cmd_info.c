@@ -18,17 +18,6 @@ const char *const info_payload_states[8] = {
 };
 
 /**
- * info_type - the type of an image in a word
- * @img: the image
- */
-const char *info_type(const struct vhdx_image *img)
-{
-	if (img->metadata.has_parent)
-		return "differencing";
-	return img->metadata.leave_blocks_allocated ? "fixed" : "dynamic";
-}
-
-/**
  * info_region_name - the name of a region
  * @guid: of the region
  *
@@ -84,21 +73,6 @@ u64 info_item_offset(const struct vhdx_image *img,
 {
 	return item->length ? img->metadata_region->file_offset + item->offset :
 			      0;
-}
-
-/**
- * info_allocated - what the payload blocks in the file take up
- * @img: the image
- *
- * Return: bytes.
- */
-u64 info_allocated(const struct vhdx_image *img)
-{
-	const struct vhdx_bat_counts *counts = &img->counts;
-	u64 blocks = counts->payload[VHDX_PAYLOAD_FULLY_PRESENT] +
-		     counts->payload[VHDX_PAYLOAD_PARTIALLY_PRESENT];
-
-	return blocks << img->geometry.block_shift;
 }
 
 /**

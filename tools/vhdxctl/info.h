@@ -23,12 +23,10 @@ struct info {
 	const struct vhdx_image *img;
 };
 
-const char *info_type(const struct vhdx_image *img);
 const char *info_region_name(const guid_t *guid);
 const char *info_item_name(const struct vhdx_metadata_item *item);
 u64 info_item_offset(const struct vhdx_image *img,
 		     const struct vhdx_metadata_item *item);
-u64 info_allocated(const struct vhdx_image *img);
 char *info_utf8(const void *utf16, u32 chars);
 
 void info_print_json(const struct info *info);

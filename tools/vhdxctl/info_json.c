@@ -28,7 +28,7 @@ static void add_sizes(struct json_object *root, const struct info *info)
 	const struct vhdx_metadata *metadata = &info->img->metadata;
 	const struct stat *st = &info->file->stat;
 
-	document_text(root, "type", info_type(info->img));
+	document_text(root, "type", vhdx_image_type(info->img));
 	document_number(root, "virtual-size", metadata->virtual_disk_size);
 	document_number(root, "file-size", info->img->file_size);
 	/* A device allocates nothing. */
@@ -162,7 +162,7 @@ static void add_bat(struct json_object *root, const struct vhdx_image *img)
 			document_number(states, info_payload_states[i],
 					img->counts.payload[i]);
 	document_number(bat, "sector-bitmap-blocks", img->counts.bitmap);
-	document_number(bat, "allocated", info_allocated(img));
+	document_number(bat, "allocated", vhdx_image_allocated(img));
 }
 
 static void add_locator(struct json_object *root, const struct vhdx_image *img)

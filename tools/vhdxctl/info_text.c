@@ -55,7 +55,7 @@ static void show_summary(const struct info *info)
 	char *creator = safe_utf16(info->img->creator, VHDX_CREATOR_CHARS);
 
 	show("File:", path);
-	show("Type:", info_type(info->img));
+	show("Type:", vhdx_image_type(info->img));
 	show_size("Virtual size:", metadata->virtual_disk_size);
 	show_size("File size:", info->img->file_size);
 	if (S_ISREG(info->file->stat.st_mode))
@@ -165,7 +165,7 @@ static void show_bat(const struct vhdx_image *img)
 		free(label);
 	}
 	show_number("  Sector bitmap blocks:", img->counts.bitmap);
-	show_size("  Allocated:", info_allocated(img));
+	show_size("  Allocated:", vhdx_image_allocated(img));
 }
 
 static void show_locator(const struct vhdx_image *img)

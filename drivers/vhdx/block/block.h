@@ -102,7 +102,7 @@ int vhdx_refuse(char *error, int errnum, const char *fmt, ...);
 /* disk.c */
 struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
 				       struct vhdx_image *image, char *error);
-int vhdx_device_add(struct vhdx_device *device);
+int vhdx_device_add(struct vhdx_device *device, char *error);
 void vhdx_device_destroy(struct vhdx_device *device);
 int vhdx_device_detach(int index);
 

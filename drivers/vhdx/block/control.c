@@ -125,7 +125,7 @@ static int vhdx_attach_file(struct file *file, int index, s32 __user *uindex,
 
 	ret = put_user(device->index, uindex);
 	if (!ret)
-		ret = vhdx_device_add(device);
+		ret = vhdx_device_add(device, error);
 	if (ret)
 		vhdx_device_destroy(device);
 	return ret;

@@ -23,8 +23,9 @@
 static DEFINE_IDR(vhdx_devices);
 static DEFINE_MUTEX(vhdx_devices_mutex);
 
-static int vhdx_disk_open(struct gendisk *disk, blk_mode_t mode)
+static int vhdx_disk_open(COMPAT_OPEN_ARG *arg, blk_mode_t mode)
 {
+	struct gendisk *disk = compat_open_disk(arg);
 	struct vhdx_device *device = disk->private_data;
 
 	lockdep_assert_held(&disk->open_mutex);
@@ -37,8 +38,6 @@ static int vhdx_disk_open(struct gendisk *disk, blk_mode_t mode)
 	return 0;
 }
 
-COMPAT_BLOCK_OPEN(vhdx_disk_open)
-
 /* An image attached read-only stays so: blockdev --setrw cannot change it. */
 static int vhdx_disk_set_read_only(struct block_device *bdev, bool ro)
 {
@@ -47,7 +46,7 @@ static int vhdx_disk_set_read_only(struct block_device *bdev, bool ro)
 
 static const struct block_device_operations vhdx_disk_fops = {
 	.owner = THIS_MODULE,
-	.open = COMPAT_BLOCK_OPEN_OP(vhdx_disk_open),
+	.open = vhdx_disk_open,
 	.set_read_only = vhdx_disk_set_read_only,
 };
 
@@ -213,6 +212,7 @@ static void vhdx_device_announce(const struct vhdx_device *device)
 /**
  * vhdx_device_add() - make the disk of a device appear
  * @device: from vhdx_device_create()
+ * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
  *
  * Its partitions are there when this returns. A task that is being killed would
  * have them missing, and nobody is left to detach the disk: it is deleted again.
@@ -220,13 +220,16 @@ static void vhdx_device_announce(const struct vhdx_device *device)
  * Context: process context, may sleep.
  * Return: 0, or a negative errno (-EINTR: killed) and @device is as before.
  */
-int vhdx_device_add(struct vhdx_device *device)
+int vhdx_device_add(struct vhdx_device *device, char *error)
 {
 	int ret;
 
 	ret = device_add_disk(NULL, device->disk, vhdx_device_groups);
-	if (ret)
+	if (ret == -ENOMEM)
 		return ret;
+	if (ret)
+		return vhdx_refuse(error, ret, "the disk could not be added: %pe",
+				   ERR_PTR(ret));
 	if (fatal_signal_pending(current)) {
 		del_gendisk(device->disk);
 		return -EINTR;

@@ -145,8 +145,8 @@ static void vhdx_cmd_gather_bvecs(struct vhdx_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct req_iterator iter;
-	struct bio_vec *to;
 	struct bio_vec bv;
+	unsigned int i = 0;
 
 	cmd->nr_bvecs = 0;
 	rq_for_each_bvec(bv, rq, iter)
@@ -161,9 +161,8 @@ static void vhdx_cmd_gather_bvecs(struct vhdx_cmd *cmd)
 	if (!cmd->bvec)
 		return;
 
-	to = cmd->bvec;
 	rq_for_each_bvec(bv, rq, iter)
-		*to++ = bv;
+		cmd->bvec[i++] = bv;
 }
 
 /*

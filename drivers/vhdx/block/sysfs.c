@@ -62,10 +62,7 @@ static DEVICE_ATTR_RO(dio);
 static ssize_t type_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
-	const struct vhdx_metadata *metadata = &to_device(dev)->image->metadata;
-
-	return sysfs_emit(buf, "%s\n",
-			  metadata->leave_blocks_allocated ? "fixed" : "dynamic");
+	return sysfs_emit(buf, "%s\n", vhdx_image_type(to_device(dev)->image));
 }
 static DEVICE_ATTR_RO(type);
 
@@ -98,11 +95,8 @@ static DEVICE_ATTR_RO(log_state);
 static ssize_t allocated_show(struct device *dev,
 			      struct device_attribute *attr, char *buf)
 {
-	const struct vhdx_image *image = to_device(dev)->image;
-	u64 blocks = image->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT] +
-		     image->counts.payload[VHDX_PAYLOAD_PARTIALLY_PRESENT];
-
-	return sysfs_emit(buf, "%llu\n", blocks << image->geometry.block_shift);
+	return sysfs_emit(buf, "%llu\n",
+			  vhdx_image_allocated(to_device(dev)->image));
 }
 static DEVICE_ATTR_RO(allocated);
 

@@ -13,22 +13,23 @@
 
 #include "probed.h"
 
-/*
- * COMPAT_BLOCK_OPEN() behind the definition of an ->open, and its name in the
- * table of operations through COMPAT_BLOCK_OPEN_OP().
- */
+/* What ->open is given as its first argument, and the disk that it means. */
 #ifdef COMPAT_OLD_BLOCK_OPEN
-typedef fmode_t blk_mode_t;
-#define BLK_OPEN_WRITE	FMODE_WRITE
-#define COMPAT_BLOCK_OPEN(open)						\
-	static int open##_bdev(struct block_device *bdev, fmode_t mode)	\
-	{								\
-		return open(bdev->bd_disk, mode);			\
-	}
-#define COMPAT_BLOCK_OPEN_OP(open)	open##_bdev
+#define blk_mode_t		fmode_t
+#define BLK_OPEN_WRITE		FMODE_WRITE
+#define COMPAT_OPEN_ARG		struct block_device
+
+static inline struct gendisk *compat_open_disk(struct block_device *bdev)
+{
+	return bdev->bd_disk;
+}
 #else
-#define COMPAT_BLOCK_OPEN(open)
-#define COMPAT_BLOCK_OPEN_OP(open)	open
+#define COMPAT_OPEN_ARG		struct gendisk
+
+static inline struct gendisk *compat_open_disk(struct gendisk *disk)
+{
+	return disk;
+}
 #endif
 
 /* Merging is now a matter of course. */

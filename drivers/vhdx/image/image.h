@@ -87,6 +87,22 @@ vhdx_image_header(const struct vhdx_image *img)
 	return &img->headers.slot[img->headers.current_slot];
 }
 
+/* the word for what kind of image it is */
+static inline const char *vhdx_image_type(const struct vhdx_image *img)
+{
+	if (img->metadata.has_parent)
+		return "differencing";
+	return img->metadata.leave_blocks_allocated ? "fixed" : "dynamic";
+}
+
+/* bytes of the payload blocks that hold data */
+static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
+{
+	return (img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT] +
+		img->counts.payload[VHDX_PAYLOAD_PARTIALLY_PRESENT])
+		<< img->geometry.block_shift;
+}
+
 int vhdx_image_open(struct vhdx_file *file, struct vhdx_image **imgp,
 		    struct vhdx_error *err);
 void vhdx_image_close(struct vhdx_image *img);

@@ -19,7 +19,7 @@
  * Ours, not the specification's: a log of 1 GiB that is full of data sectors
  * has a quarter of it. It bounds time and memory of a replay.
  */
-#define VHDX_MAX_LOG_UPDATES	(1U << 20)
+#define VHDX_MAX_LOG_UPDATES	0x100000U
 
 /**
  * struct vhdx_overlay - see vhdx_overlay_create()

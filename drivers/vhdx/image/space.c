@@ -12,7 +12,7 @@
 
 #define LEAF_BYTES	4096U
 #define LEAF_SHIFT	15	/* bits, so MiB, of a leaf */
-#define LEAF_BITS	(1U << LEAF_SHIFT)
+#define LEAF_BITS	(8 * LEAF_BYTES)
 
 struct vhdx_space {
 	u64 leaves;

@@ -4,9 +4,9 @@
 #include <linux/blkdev.h>
 #include <linux/fs.h>
 
-int probe(struct block_device_operations *ops);
+int probe(const struct block_device_operations *ops);
 
-int probe(struct block_device_operations *ops)
+int probe(const struct block_device_operations *ops)
 {
 #ifdef PROBE_OLD
 	return probe_no_such_function(ops);
