@@ -13,24 +13,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-n=0
-bad=0
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$top/tests/vm/lib/guest/tap.sh"
 
-# ok NAME STATUS
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		[ ! -s err ] || sed 's/^/# /' err
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
+why() {
+	cat err
 }
 
 hash_of() { sha256sum | cut -d' ' -f1; }
@@ -141,5 +128,4 @@ for name in $(mkvhdx --list-bad | sed -n 's/ opens.*//p'); do
 	ok "opens: $name" $?
 done
 
-echo "1..$n"
-exit $bad
+finish

@@ -23,29 +23,14 @@ export LC_ALL=C.UTF-8
 # A finding of the sanitizers is none of the tool's own exit codes.
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
 
-n=0
-bad=0
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$top/tests/vm/lib/guest/tap.sh"
 
-# ok NAME STATUS: one result; what the last command said follows a failure
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		{
-			echo "exit code ${rc-}, stdout:"
-			head -n 20 out
-			echo "stderr:"
-			head -n 20 err
-		} | sed 's/^/# /'
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
+why() {
+	echo "exit code ${rc-}, stdout:"
+	head -n 20 out
+	echo "stderr:"
+	head -n 20 err
 }
 
 ctl() {
@@ -428,5 +413,4 @@ else
 	skip 'without root' 'not root'
 fi
 
-echo "1..$n"
-exit $bad
+finish

@@ -7,19 +7,12 @@
 # vm: -m 128 -x build/mkvhdx -x build/rawctl
 set -u
 
-n=0
-bad=0
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		sed 's/^/# wanted: /' /tmp/wanted
-		sed 's/^/# seen: /' /tmp/seen
-	fi
+why() {
+	sed 's/^/wanted: /' /tmp/wanted
+	sed 's/^/seen: /' /tmp/seen
 }
 
 # said: each line that is wanted is in what was seen, the errno is the first line
@@ -58,5 +51,4 @@ done </tmp/list
 [ "$(wc -l </tmp/list)" = $n ] && [ $((n * step)) -gt 150 ]
 ok "each ${step}. row of the table" $?
 
-echo "1..$n"
-exit $bad
+finish

@@ -6,20 +6,8 @@
 # vm: -m 512 $(test -d ../shared/images && echo -f ../shared/images)
 set -u
 
-n=0
-bad=0
-
-# ok NAME STATUS
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		[ ! -s /tmp/err ] || sed 's/^/# /' /tmp/err
-	fi
-}
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
 hash_of() { sha256sum | cut -d' ' -f1; }
 
@@ -82,5 +70,4 @@ ok 'child: refused by name' $?
 [ -z "$(vhdxctl list -n)" ]
 ok 'no disk is left' $?
 
-echo "1..$n"
-exit $bad
+finish

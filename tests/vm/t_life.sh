@@ -6,19 +6,8 @@
 # vm: -m 768 -x build/mkvhdx -x build/rawctl
 set -u
 
-n=0
-bad=0
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		[ ! -s /tmp/err ] || sed 's/^/# /' /tmp/err
-	fi
-}
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
 # tap COMMAND...: a program that prints TAP itself
 tap() {
@@ -118,5 +107,4 @@ ok 'the module goes when there is no disk' $?
 modprobe vhdx 2>/tmp/err && [ -c /dev/vhdx-control ] && [ "$(stat -c %a /dev/vhdx-control)" = 600 ]
 ok 'and comes again' $?
 
-echo "1..$n"
-exit $bad
+finish

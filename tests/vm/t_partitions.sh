@@ -5,19 +5,8 @@
 # vm: -m 1024 $(test -d ../shared/images && echo -f ../shared/images)
 set -u
 
-n=0
-bad=0
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		[ ! -s /tmp/err ] || sed 's/^/# /' /tmp/err
-	fi
-}
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
 cd /scratch || exit 1
 mkdir -p mnt tree/folder
@@ -111,9 +100,7 @@ if [ -d images ]; then
 	vhdxctl detach "$dev" 2>/tmp/err
 	ok 'lvm2: detaches' $?
 else
-	n=$((n + 1))
-	echo "ok $n - lvm2 # SKIP no ../shared/images"
+	skip lvm2 'no ../shared/images'
 fi
 
-echo "1..$n"
-exit $bad
+finish

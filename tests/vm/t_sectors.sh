@@ -6,19 +6,8 @@
 # vm: -m 1280 -x build/mkvhdx
 set -u
 
-n=0
-bad=0
-
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		[ ! -s /tmp/err ] || sed 's/^/# /' /tmp/err
-	fi
-}
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
 memory() { sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
 now() { date +%s%N; }
@@ -78,5 +67,4 @@ disk '64 TiB, the BAT a hole' 512 4096 2048 --size 64T --blocks 0,4095,4096,3355
 disk '64 TiB, an empty BAT written' 512 4096 2048 --size 64T --bat-written --blocks 67108863
 disk '64 TiB, 4096' 4096 4096 524288 --size 64T --sector 4096 --block 256M --blocks 0,262143 --data 64K
 
-echo "1..$n"
-exit $bad
+finish

@@ -8,24 +8,14 @@ set -u
 tool=${VHDXCTL:-vhdxctl}
 export ASAN_OPTIONS=exitcode=99
 
-n=0
-bad=0
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
 
-# ok NAME STATUS: one result; what the last command said follows a failure
-ok() {
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		bad=1
-		echo "not ok $n - $1"
-		{
-			echo "exit code ${rc-}, stdout:"
-			cat out
-			echo "stderr:"
-			cat err
-		} | sed 's/^/# /'
-	fi
+why() {
+	echo "exit code ${rc-}, stdout:"
+	cat out
+	echo "stderr:"
+	cat err
 }
 
 ctl() {
@@ -291,5 +281,4 @@ prints 'no disk is left' '' list
 [ "$(sha256sum a.vhdx)" = "$sum" ]
 ok 'the image is what it was' $?
 
-echo "1..$n"
-exit $bad
+finish
