@@ -6,6 +6,7 @@
 # vm: -m 128 -x build/mkvhdx -x build/rawctl
 set -u
 
-# One with a dirty log: opening it allocates all that another image needs, and more.
-mkvhdx --bad log-wraps /scratch/dirty.vhdx >/tmp/out
-exec rawctl fail /scratch/dirty.vhdx
+# Here and not on /scratch, whose null_blk has a fault of its own to inject. An
+# image with a dirty log: opening it allocates all that another needs, and more.
+mkvhdx --bad log-wraps dirty.vhdx >/tmp/out
+exec rawctl fail "$PWD/dirty.vhdx"
