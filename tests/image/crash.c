@@ -5,7 +5,7 @@
  * Runs short sequences of what a guest and an administrator do, on the very
  * image/ that the driver runs, with a disk in memory that knows what its cache
  * has not written yet. After every operation on the file, every landing of data
- * and every acknowledgement it builds the states that a power cut may leave and
+ * and every answer it builds the states that a power cut may leave and
  * checks each; crash_check.c says how. crash_world.c is the guest.
  *
  * What a sequence is made of is in the table of letters below.
@@ -138,9 +138,9 @@ void violation(const char *format, ...)
 	printf("# VIOLATION: ");
 	vprintf(format, args);
 	va_end(args);
-	printf("\n#  --run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu\n",
-	       r->sequence, r->half_length, r->step, r->window, r->lazy ? " --lazy" : "", r->stall,
-	       fault_name[r->fault], r->fault_at, r->seed);
+	printf("\n#  --run %s --half %u --step %llu --window %u%s --stall %u",
+	       r->sequence, r->half_length, r->step, r->window, r->lazy ? " --lazy" : "", r->stall);
+	printf(" --fault %s@%u --run-seed %llu\n", fault_name[r->fault], r->fault_at, r->seed);
 	printf("%.*s", (int)trace_length, trace_text);
 	fflush(stdout);
 	longjmp(escape, 1);
@@ -152,7 +152,7 @@ static u32 template_id[PLACES];
 
 static int sink_write(void *ctx, const void *buf, size_t len, u64 offset)
 {
-	u8 bytes[SECTOR] __attribute__((aligned(8)));
+	u8 bytes[SECTOR] __aligned(8);
 
 	while (len) {
 		u32 in_sector = offset % SECTOR;
@@ -472,7 +472,7 @@ static void run_variants(struct plan *plan, const char *sequence, u32 length)
 	struct run run = { .window = 1, .seed = plan->seed };
 	u32 i, k;
 
-	strcpy(run.sequence, sequence);
+	snprintf(run.sequence, sizeof(run.sequence), "%s", sequence);
 	for (i = 0; i < ARRAY_SIZE(half_lengths); i++)
 		for (k = 0; k < ARRAY_SIZE(steps); k++) {
 			run.half_length = half_lengths[i];
@@ -633,7 +633,7 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 	for (i = 0; i < mutant_count; i++) {
 		const struct mutant *mutant = &mutants[i];
 
-		if (only ? mutant != only : mutant->harmless != NULL) {
+		if (only ? mutant != only : !!mutant->harmless) {
 			harmless += !only;
 			continue;
 		}
@@ -697,7 +697,8 @@ static const struct option options[] = {
 
 static void usage(FILE *out)
 {
-	fputs("usage: crash [--seed N] [--full]\n"
+	fputs("Usage:\n"
+	      "       crash [--seed N] [--full]\n"
 	      "       crash --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
 	      "       crash --letters                           what they mean\n"
@@ -798,8 +799,6 @@ int main(int argc, char **argv)
 	/* Every image that is opened takes buffers of 1 MiB: keep them. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 26);
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
-	if ((mutant || all_mutants) && !has_mutants)
-		errx(2, "this is not the build that has mutants");
 	make_template();
 	if (!run.sequence[0] && (mutant || all_mutants))
 		return run_mutants(&plan, mutant);

@@ -195,10 +195,10 @@ extern u64 data_start, log_start, log_end;
 
 /* crash.c */
 void trace(const struct world *w, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+	__printf(2, 3);
 size_t trace_mark(void);
 void trace_rewind(size_t mark);
 void violation(const char *format, ...)
-	__attribute__((format(printf, 1, 2), noreturn));
+	__printf(1, 2) __noreturn;
 
 #endif

@@ -739,7 +739,7 @@ void collapse_to_random_state(struct world *w)
 static bool decode_slot(const struct disk *disk, unsigned int slot, u32 id,
 			struct vhdx_header *header)
 {
-	static u8 buf[VHDX_HEADER_SIZE] __attribute__((aligned(8)));
+	static u8 buf[VHDX_HEADER_SIZE] __aligned(8);
 	u64 sector = vhdx_header_offset(slot) / SECTOR;
 	u32 i;
 
@@ -816,7 +816,7 @@ void check_first_change(struct world *w, u64 offset)
 	for (i = 0; i < n0; i++)
 		for (k = 0; k < n1; k++)
 			if (!has_new_guid(w, id0[i], id1[k]))
-				violation("a change at %llu MiB + 0x%llx before the new FileWriteGuid is stable",
+				violation("0x%llx MiB + 0x%llx: no new FileWriteGuid yet",
 					  offset / MIB, offset % MIB);
 	w->headers_checked = key;
 }

@@ -74,7 +74,7 @@ static u32 content_add(const void *sector, u64 hash)
  */
 u32 content_intern(const void *sector)
 {
-	static const u8 zero[SECTOR] __attribute__((aligned(8)));
+	static const u8 zero[SECTOR] __aligned(8);
 	u64 hash = hash_bytes(sector);
 	u32 slot;
 
@@ -116,7 +116,7 @@ u64 content_hash(u32 id)
  */
 u32 content_torn(u32 old, u32 new)
 {
-	u8 mixed[SECTOR] __attribute__((aligned(8)));
+	u8 mixed[SECTOR] __aligned(8);
 	const u8 *a = contents[old], *b = contents[new];
 	u32 first = 0, last = SECTOR - 1;
 
@@ -231,7 +231,7 @@ void disk_set(struct disk *disk, u64 sector, u32 id)
 
 void disk_write(struct disk *disk, const void *buf, u64 length, u64 offset)
 {
-	u8 bytes[SECTOR] __attribute__((aligned(8)));
+	u8 bytes[SECTOR] __aligned(8);
 	u64 i;
 
 	if (offset % SECTOR || length % SECTOR)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crash_mutants.h"
+#include "port.h"
 
 #define SECOND_SLOT	"a cut then finds the slot before it whole, which says the same or leads to the same replay"
 
@@ -25,7 +26,8 @@ const struct mutant mutants[] = {
 	{ "start-ack-after-entry", "generation start: acknowledged after the entry's flush", NULL },
 	{ "start-ack-after-slot-1", "generation start: acknowledged after slot 1", SECOND_SLOT },
 	{ "start-header-before-entry", "generation start: header before the entry", NULL },
-	{ "start-in-place-after-header", "generation start: pages put in place after the header", NULL },
+	{ "start-in-place-after-header",
+	  "generation start: pages put in place after the header", NULL },
 	{ "start-same-half", "generation start: in the same half of the log", NULL },
 	{ "detach-not-in-place", "detach: pages not put in place", NULL },
 	{ "detach-no-flush-before", "detach: no flush before slot 1", NULL },
@@ -35,28 +37,34 @@ const struct mutant mutants[] = {
 	{ "detach-cut-before-zero", "detach: file cut before LogGuid is zero", NULL },
 	{ "detach-cut-before-zero-flushed", "detach: file cut before that is flushed", NULL },
 	{ "replay-guid-no-flush-before", "replay: no flush before the first slot", NULL },
-	{ "replay-guid-no-flush-between", "replay: no flush between the slots of FileWriteGuid", NULL },
+	{ "replay-guid-no-flush-between",
+	  "replay: no flush between the slots of FileWriteGuid", NULL },
 	{ "replay-guid-no-flush-after", "replay: no flush after the second of them", SECOND_SLOT },
 	{ "replay-guid-one-slot", "replay: FileWriteGuid in one slot only", SECOND_SLOT },
 	{ "replay-no-guid", "replay: no new FileWriteGuid", NULL },
 	{ "replay-zero-no-flush-before", "replay: no flush after the pages", NULL },
-	{ "replay-zero-no-flush-between", "replay: no flush between the slots of LogGuid zero", NULL },
+	{ "replay-zero-no-flush-between",
+	  "replay: no flush between the slots of LogGuid zero", NULL },
 	{ "replay-zero-no-flush-after", "replay: no flush after the second of them", SECOND_SLOT },
 	{ "replay-zero-and-first", "... and the first change without its flush before", NULL },
 	{ "replay-zero-one-slot", "replay: LogGuid zero in one slot only", SECOND_SLOT },
 	{ "replay-zero-before-apply", "replay: LogGuid zero before the pages", NULL },
 	{ "header-current-slot-first", "headers: the current slot is overwritten first", NULL },
 	{ "all-one-slot", "headers: one slot per update, everywhere", NULL },
-	{ "all-no-flush-after", "headers: no flush after the second slot, everywhere", SECOND_SLOT },
+	{ "all-no-flush-after",
+	  "headers: no flush after the second slot, everywhere", SECOND_SLOT },
 	{ "checkpoint-newer", "checkpoint: pages newer than they were logged",
-	  "a page holds nothing that belongs to another: what is newer maps what an unflushed write may show" },
-	{ "checkpoint-logged-at-write", "checkpoint: pages put in place when their entry is written, not durable", NULL },
+	  "no page belongs with another: a newer one maps what unflushed writes may show" },
+	{ "checkpoint-logged-at-write",
+	  "checkpoint: pages put in place when their entry is written, not durable", NULL },
 	{ "checkpoint-stale", "checkpoint: a page logged again is put in place as it was", NULL },
 	{ "flush-ignores-commit", "FLUSH: ignores an unfinished commit", NULL },
 	{ "flush-joins-running-commit", "FLUSH: answered by a commit that began before", NULL },
 	{ "fua-mapping-not-looked-at", "FUA: taken for durable before its mapping is", NULL },
-	{ "fua-commit-not-looked-at", "FUA: taken for durable while its mapping is being logged", NULL },
-	{ "freed-before-durable", "space: freed run used again before its release is durable", NULL },
+	{ "fua-commit-not-looked-at",
+	  "FUA: taken for durable while its mapping is being logged", NULL },
+	{ "freed-before-durable",
+	  "space: freed run used again before its release is durable", NULL },
 	{ "freed-not-drained", "space: freed run used again before I/O to it has ended", NULL },
 	{ "freed-not-punched", "space: freed run not zeroed", NULL },
 	{ "freed-punch-no-flush", "space: freed run's zeroing not flushed", NULL },
@@ -65,8 +73,10 @@ const struct mutant mutants[] = {
 	{ "growth-no-flush", "space: growth of the file not flushed", NULL },
 	{ "growth-beside-entry", "space: an entry tells a size that is not stable yet", NULL },
 	{ "failed-run-is-free", "space: run of a failed write taken for zeros", NULL },
-	{ "discard-does-not-drop", "space: a run with a failed write's data is published after a discard", NULL },
-	{ "zero-does-not-join", "space: a run with a failed write's data is published after zeroing", NULL },
+	{ "discard-does-not-drop",
+	  "space: a run with a failed write's data is published after a discard", NULL },
+	{ "zero-does-not-join",
+	  "space: a run with a failed write's data is published after zeroing", NULL },
 	{ "enospc-frees", "ENOSPC: runs freed in the failed entry are used again", NULL },
 	{ "enospc-next-slot", "ENOSPC: tried again behind the failed entry", NULL },
 	{ "enospc-waiters-not-told", "ENOSPC: who waits for room in the log is not told", NULL },
@@ -77,12 +87,9 @@ const struct mutant mutants[] = {
 	{ "failure-growth-goes-on", "failure: growth goes on writing", NULL },
 };
 
-const unsigned int mutant_count = sizeof(mutants) / sizeof(mutants[0]);
+const unsigned int mutant_count = ARRAY_SIZE(mutants);
 
 static const struct mutant *selected;
-
-/* Set by the copy that the patch was applied to. */
-bool has_mutants __attribute__((weak));
 
 const struct mutant *mutant_find(const char *name)
 {

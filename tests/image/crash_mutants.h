@@ -22,7 +22,6 @@ struct mutant {
 
 extern const struct mutant mutants[];
 extern const unsigned int mutant_count;
-extern bool has_mutants;
 
 const struct mutant *mutant_find(const char *name);
 void mutant_select(const struct mutant *mutant);

@@ -402,7 +402,7 @@ static void make_data(const struct change *change, u64 pos, void *sector)
 
 static u32 value_of(const struct change *change, u32 place)
 {
-	u8 sector[SECTOR] __attribute__((aligned(8)));
+	u8 sector[SECTOR] __aligned(8);
 
 	if (change->kind != CHANGE_WRITE)
 		return CONTENT_ZERO;
@@ -539,7 +539,7 @@ static void acknowledge(struct change *change)
 	for (i = 0; i < PLACES; i++)
 		if (change->covered[i])
 			values_meet(&w->may[i], &change->known[i]);
-	power_cut(w, "an acknowledgement");
+	power_cut(w, "an answer");
 }
 
 static void flush_done(struct vhdx_flush *flush, int ret)
@@ -605,7 +605,7 @@ static void begin(struct change *change)
 		ret = vhdx_clear_block(w->img, write);
 	else
 		ret = vhdx_write_begin(w->img, write);
-	trace(w, "%s %u at block %llu + 0x%llx: begin %d",
+	trace(w, "%s %u at block %llu + 0x%llx: begins, %d",
 	      change->kind == CHANGE_DISCARD ? "discard" :
 	      change->kind == CHANGE_ZERO ? "zero" : "write",
 	      change->generation, write->pos / MIB, write->pos % MIB, ret);
@@ -634,7 +634,7 @@ static void land(struct change *change)
 {
 	struct world *w = change->world;
 	const struct vhdx_extent *extent = &change->write.extent;
-	u8 sector[SECTOR] __attribute__((aligned(8)));
+	u8 sector[SECTOR] __aligned(8);
 	u64 i;
 
 	change->state = STATE_LANDED;
@@ -701,7 +701,7 @@ void change_advance(struct change *change)
 			ask_flush(change);
 			break;
 		}
-		/* fall through */
+		fallthrough;
 	case STATE_READY:
 		begin(change);
 		break;
