@@ -4,6 +4,7 @@
 # make check        all tests (root: the VMs' file systems are made here)
 # make demo         a real image in a throwaway VM
 # make bench        speed against loop and qemu-nbd, in a VM
+# make crash        every state that a power cut can leave, and the mutants
 # make lint         checkpatch, sparse, W=1, shellcheck
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
 # make install      module through DKMS, tool, manual page
@@ -67,7 +68,8 @@ $(B)/asan/%.o: %.c
 	$(CC) $(USER_CFLAGS) $(ASAN) -Itests/image -Itests/kunit \
 		-Itools/vhdxctl -MMD -MP -c -o $@ $<
 
-programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl)
+programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl \
+	crash crash-mutants)
 
 $(B)/vhdxctl: $(LIB_OBJ) $(TOOL_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(TOOL_LIBS)
@@ -87,11 +89,36 @@ $(B)/vhdxcat: $(call obj,asan,$(LIB_SRC) tests/image/vhdxcat.c \
 		tests/kunit/guest.c tools/vhdxctl/posix_file.c)
 	$(CC) $(ASAN) -o $@ $^ $(LIBS)
 
+# The crash enumerator, and the same on layers with a barrier or a check taken
+# out wherever a mutant asks for it: tests/image/crash_mutants.patch says where.
+CRASH_SRC := $(wildcard tests/image/crash*.c) tests/kunit/builder.c
+CRASH_OBJ := $(call obj,obj-crash,$(CRASH_SRC))
+
+$(B)/crash: $(LIB_OBJ) $(CRASH_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/crash-mutants: $(patsubst %.c,$(B)/mutants/%.o,$(LIB_SRC)) $(CRASH_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/obj-crash/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) -Itests/image -Itests/kunit -MMD -MP -c -o $@ $<
+
+$(B)/mutants/stamp: tests/image/crash_mutants.patch $(LIB_SRC) \
+		$(wildcard drivers/vhdx/*.h drivers/vhdx/*/*.h)
+	@rm -rf $(@D)/drivers && mkdir -p $(@D) && cp -r drivers $(@D)/
+	patch -s -p1 -d $(@D) < $<
+	@touch $@
+
+$(B)/mutants/%.o: $(B)/mutants/stamp
+	$(CC) $(subst -Idrivers/vhdx,-I$(B)/mutants/drivers/vhdx,$(USER_CFLAGS)) \
+		-Itests/image -c -o $@ $(B)/mutants/$*.c
+
 # What VM tests ask of the driver that the tool would not.
 $(B)/rawctl: $(call obj,obj,tests/vm/rawctl.c)
 	$(CC) $(CFLAGS) -o $@ $^
 
--include $(shell test -d $(B) && find $(B)/obj $(B)/asan -name '*.d' 2>/dev/null)
+-include $(shell test -d $(B) && find $(B)/obj $(B)/obj-crash $(B)/asan -name '*.d' 2>/dev/null)
 
 # --- the module, for a kernel of the test VMs ----------------------------------
 
@@ -108,6 +135,10 @@ setup:
 
 check: setup
 	tests/check
+
+crash: $(B)/crash $(B)/crash-mutants
+	$(B)/crash
+	$(B)/crash-mutants --mutants
 
 lint: setup
 	tests/lint
@@ -138,5 +169,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check lint demo bench vm-shell install uninstall clean \
+.PHONY: all tool programs setup check crash lint demo bench vm-shell install uninstall clean \
 	FORCE

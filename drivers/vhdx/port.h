@@ -11,6 +11,7 @@
 #ifdef __KERNEL__
 
 #include <linux/align.h>
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/container_of.h>
@@ -18,14 +19,18 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/limits.h>
+#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/sort.h>
+#include <linux/spinlock.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -42,6 +47,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/types.h>
 
 #include <isa-l/crc.h>
@@ -90,6 +96,12 @@ static inline u32 crc32c(u32 crc, const void *buf, size_t len)
 }
 
 #define __force
+#define __acquires(lock)
+#define __releases(lock)
+#define __aligned(n)		__attribute__((__aligned__(n)))
+#define __printf(fmt, args)	__attribute__((__format__(__printf__, fmt, args)))
+#define __noreturn		__attribute__((__noreturn__))
+#define fallthrough		__attribute__((__fallthrough__))
 #define __maybe_unused		__attribute__((__unused__))
 
 #define U16_MAX			UINT16_MAX
@@ -146,7 +158,11 @@ static inline void *memchr_inv(const void *buf, int c, size_t len)
 	return (void *)p;
 }
 
+typedef int gfp_t;
+
 #define GFP_KERNEL		0
+#define GFP_NOIO		0
+#define __GFP_NOFAIL		0
 #define __GFP_RETRY_MAYFAIL	0
 #define __GFP_NOWARN		0
 
@@ -198,6 +214,157 @@ static inline void sort(void *base, size_t n, size_t size,
 
 static inline void cond_resched(void)
 {
+}
+
+/*
+ * Userspace has one thread in here: what takes a lock twice, or sleeps with a
+ * spinlock held, would hang in the kernel, and aborts.
+ */
+typedef struct {
+	bool held;
+} spinlock_t;
+
+struct rw_semaphore {
+	int count;		/* readers, or -1 */
+};
+
+static inline void spin_lock_init(spinlock_t *lock)
+{
+	lock->held = false;
+}
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	if (lock->held)
+		abort();
+	lock->held = true;
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	if (!lock->held)
+		abort();
+	lock->held = false;
+}
+
+static inline void init_rwsem(struct rw_semaphore *sem)
+{
+	sem->count = 0;
+}
+
+static inline void down_read(struct rw_semaphore *sem)
+{
+	if (sem->count)
+		abort();
+	sem->count = 1;
+}
+
+static inline void up_read(struct rw_semaphore *sem)
+{
+	sem->count = 0;
+}
+
+static inline void down_write(struct rw_semaphore *sem)
+{
+	if (sem->count)
+		abort();
+	sem->count = -1;
+}
+
+static inline void up_write(struct rw_semaphore *sem)
+{
+	sem->count = 0;
+}
+
+typedef struct {
+	int value;
+} atomic_t;
+
+#define atomic_inc(a)			((void)(a)->value++)
+#define atomic_dec(a)			((void)(a)->value--)
+#define atomic_read(a)			((a)->value)
+/* One thread sees its own accesses in order. */
+#define smp_mb()			((void)0)
+#define smp_mb__before_atomic()		((void)0)
+#define smp_mb__after_atomic()		((void)0)
+#define raw_smp_processor_id()		0U
+#define ____cacheline_aligned_in_smp
+#define WRITE_ONCE(x, v)		(*(volatile typeof(x) *)&(x) = (v))
+#define smp_load_acquire(p)		READ_ONCE(*(p))
+#define cmpxchg(p, old, new)		__sync_val_compare_and_swap(p, old, new)
+
+static inline void guid_gen(guid_t *guid)
+{
+	if (getrandom(guid, sizeof(*guid), 0) != sizeof(*guid))
+		abort();
+	guid->b[7] = (guid->b[7] & 0x0F) | 0x40;
+	guid->b[8] = (guid->b[8] & 0x3F) | 0x80;
+}
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+#define LIST_HEAD(name)		struct list_head name = { &(name), &(name) }
+#define list_entry(p, type, member)	container_of(p, type, member)
+#define list_first_entry(head, type, member) \
+	list_entry((head)->next, type, member)
+#define list_for_each_entry(pos, head, member)				\
+	for (pos = list_first_entry(head, typeof(*pos), member);	\
+	     &pos->member != (head);					\
+	     pos = list_entry(pos->member.next, typeof(*pos), member))
+#define list_for_each_entry_safe(pos, n, head, member)			\
+	for (pos = list_first_entry(head, typeof(*pos), member),	\
+	     n = list_entry(pos->member.next, typeof(*pos), member);	\
+	     &pos->member != (head);					\
+	     pos = n, n = list_entry(n->member.next, typeof(*n), member))
+
+static inline void INIT_LIST_HEAD(struct list_head *list)
+{
+	list->next = list;
+	list->prev = list;
+}
+
+static inline bool list_empty(const struct list_head *list)
+{
+	return list->next == list;
+}
+
+static inline void list_add_tail(struct list_head *entry, struct list_head *list)
+{
+	entry->prev = list->prev;
+	entry->next = list;
+	list->prev->next = entry;
+	list->prev = entry;
+}
+
+static inline void list_del(struct list_head *entry)
+{
+	entry->prev->next = entry->next;
+	entry->next->prev = entry->prev;
+}
+
+static inline void list_del_init(struct list_head *entry)
+{
+	list_del(entry);
+	INIT_LIST_HEAD(entry);
+}
+
+static inline void list_move_tail(struct list_head *entry, struct list_head *list)
+{
+	list_del(entry);
+	list_add_tail(entry, list);
+}
+
+static inline void list_splice_tail_init(struct list_head *from, struct list_head *to)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	INIT_LIST_HEAD(from);
 }
 
 #endif /* __KERNEL__ */

@@ -21,7 +21,7 @@ static void fail_each(struct kunit *test, struct memfile *mf)
 	int ret;
 
 	alloc_fail_at(0);
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, &img, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, 0, &img, &err));
 	count = alloc_count();
 	vhdx_image_close(img);
 	KUNIT_EXPECT_GE(test, count, 8);
@@ -29,7 +29,7 @@ static void fail_each(struct kunit *test, struct memfile *mf)
 	for (n = 1; n <= count; n++) {
 		img = NULL;
 		alloc_fail_at(n);
-		ret = vhdx_image_open(&mf->file, &img, &err);
+		ret = vhdx_image_open(&mf->file, 0, &img, &err);
 		alloc_fail_at(0);
 		KUNIT_ASSERT_EQ_MSG(test, ret, -ENOMEM, "allocation %ld", n);
 		KUNIT_EXPECT_NULL(test, img);
@@ -130,7 +130,7 @@ static void memory_hostile(struct kunit *test)
 		img = NULL;
 		alloc_fail_at(0);
 		KUNIT_EXPECT_EQ(test, row->errnum,
-				vhdx_image_open(&mf->file, &img, &err));
+				vhdx_image_open(&mf->file, 0, &img, &err));
 		KUNIT_EXPECT_LE_MSG(test, alloc_peak(), 8 * MIB, "%s",
 				    names[i]);
 		vhdx_image_close(img);

@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		errno = -ret;
 		err(1, "%s", argv[1]);
 	}
-	if (vhdx_image_open(&pf.file, &img, &error)) {
+	if (vhdx_image_open(&pf.file, 0, &img, &error)) {
 		vhdx_error_print(text, sizeof(text), &error);
 		errx(1, "%s: %s", argv[1], text);
 	}

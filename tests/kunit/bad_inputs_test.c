@@ -69,7 +69,7 @@ static void bad_input_row(struct kunit *test)
 	memfile_count_from_zero(mf);
 
 	if (row->errnum) {
-		ret = vhdx_image_open(&mf->file, &img, &err);
+		ret = vhdx_image_open(&mf->file, 0, &img, &err);
 		vhdx_image_close(img);
 		KUNIT_ASSERT_EQ(test, ret, row->errnum);
 		KUNIT_ASSERT_NULL(test, img);

@@ -58,7 +58,7 @@ struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
 	struct vhdx_error err;
 	int ret;
 
-	ret = vhdx_image_open(&mf->file, &img, &err);
+	ret = vhdx_image_open(&mf->file, 0, &img, &err);
 	if (ret)
 		vhdx_error_print(text, sizeof(text), &err);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "%s", text);

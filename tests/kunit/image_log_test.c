@@ -220,7 +220,7 @@ static void check_flushed(struct kunit *test, u64 beyond, int result)
 	dirty_build(test, d);
 	d->spec.flushed_file_offset += beyond;
 	dirty_write(test, d, NULL, 0);
-	KUNIT_EXPECT_EQ(test, vhdx_image_open(&d->mf->file, &img, &err),
+	KUNIT_EXPECT_EQ(test, vhdx_image_open(&d->mf->file, 0, &img, &err),
 			result);
 	vhdx_image_close(img);
 }
@@ -415,7 +415,7 @@ static void log_too_many(struct kunit *test)
 	ret = log_spec_write(&d->sink, &d->layout, &d->spec);
 	kvfree(update);
 	KUNIT_ASSERT_EQ(test, 0, ret);
-	ret = vhdx_image_open(&d->mf->file, &img, &err);
+	ret = vhdx_image_open(&d->mf->file, 0, &img, &err);
 	vhdx_image_close(img);
 	KUNIT_EXPECT_EQ(test, ret, -E2BIG);
 	KUNIT_EXPECT_EQ(test, err.errnum, -E2BIG);

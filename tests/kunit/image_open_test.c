@@ -297,7 +297,7 @@ static void fail_each_op(struct kunit *test, struct memfile *mf)
 	int ret;
 
 	memfile_count_from_zero(mf);
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, &img, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, 0, &img, &err));
 	vhdx_image_close(img);
 	ops = mf->ops;
 	KUNIT_EXPECT_GE(test, ops, 8);
@@ -307,7 +307,7 @@ static void fail_each_op(struct kunit *test, struct memfile *mf)
 		mf->fail_op = n;
 		mf->fail_errnum = n % 2 ? -EIO : -ESTALE;
 		img = NULL;
-		ret = vhdx_image_open(&mf->file, &img, &err);
+		ret = vhdx_image_open(&mf->file, 0, &img, &err);
 		vhdx_image_close(img);
 		KUNIT_ASSERT_EQ_MSG(test, ret, mf->fail_errnum,
 				    "operation %llu", n);

@@ -29,7 +29,7 @@ static void check_pair(struct kunit *test, u32 block_size, u64 first,
 	b.blocks = ARRAY_SIZE(blocks);
 	mf = guest_build(test, &b, &layout);
 	memfile_resize(mf, file_size);
-	ret = vhdx_image_open(&mf->file, &img, &err);
+	ret = vhdx_image_open(&mf->file, 0, &img, &err);
 	vhdx_image_close(img);
 	KUNIT_EXPECT_EQ_MSG(test, ret, result, "at 0x%llx and 0x%llx", first,
 			    second);
@@ -127,7 +127,7 @@ static void space_shuffled(struct kunit *test)
 		memfile_read(mf, &entry, sizeof(entry),
 			     layout.bat_offset + 8 * other);
 		KUNIT_ASSERT_EQ(test, 0, memfile_write(mf, &entry, 8, at));
-		KUNIT_EXPECT_EQ(test, vhdx_image_open(&mf->file, &img, &err),
+		KUNIT_EXPECT_EQ(test, vhdx_image_open(&mf->file, 0, &img, &err),
 				-EUCLEAN);
 		KUNIT_EXPECT_EQ(test, err.offset,
 				layout.bat_offset + 8 * max(i, other));

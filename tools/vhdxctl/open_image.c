@@ -61,7 +61,7 @@ int open_image(struct posix_file *pf, const char *path,
 
 	if (code)
 		return code;
-	if (!vhdx_image_open(&pf->file, imgp, &err))
+	if (!vhdx_image_open(&pf->file, 0, imgp, &err))
 		return 0;
 	posix_file_close(pf);
 	return fail_image(path, &err);

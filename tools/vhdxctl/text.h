@@ -10,10 +10,6 @@
 
 #include "port.h"
 
-#define __printf(fmt, args)		\
-	__attribute__((format(printf,	\
-			      fmt, args)))
-
 /* Enough for every result of text_size(). */
 #define TEXT_SIZE_LENGTH	32
 

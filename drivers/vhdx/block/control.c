@@ -81,7 +81,7 @@ static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
 	struct vhdx_image *image;
 	int ret;
 
-	ret = vhdx_image_open(&backing->file, &image, &image_error);
+	ret = vhdx_image_open(&backing->file, 0, &image, &image_error);
 	if (ret) {
 		if (image_error.errnum)
 			vhdx_error_print(error, VHDX_ERROR_SIZE, &image_error);

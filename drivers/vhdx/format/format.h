@@ -78,6 +78,7 @@ struct vhdx_headers {
 
 int vhdx_file_id_check(const void *buf, struct vhdx_error *err);
 u64 vhdx_header_offset(unsigned int slot);
+void vhdx_header_encode(const struct vhdx_header *header, void *buf);
 bool vhdx_header_decode(const void *buf, struct vhdx_header *header);
 int vhdx_headers_decode(const void *buf1, const void *buf2,
 			struct vhdx_headers *headers, struct vhdx_error *err);
@@ -372,5 +373,20 @@ int vhdx_log_update(const struct vhdx_log *log,
 		    struct vhdx_log_update *update, struct vhdx_error *err);
 void vhdx_log_update_data(const struct vhdx_log *log,
 			  const struct vhdx_log_update *update, void *buf);
+
+/**
+ * struct vhdx_log_page - a data update to be logged
+ * @file_offset: where it belongs, bytes from the start of the file
+ * @data: 4 KiB
+ */
+struct vhdx_log_page {
+	u64 file_offset;
+	const void *data;
+};
+
+u32 vhdx_log_entry_length(u32 count);
+void vhdx_log_entry_encode(const struct vhdx_log_entry *entry,
+			   const guid_t *log_guid,
+			   const struct vhdx_log_page *pages, void *buf);
 
 #endif

@@ -179,3 +179,27 @@ int vhdx_header_check(const struct vhdx_header *header, u64 header_offset,
 				       "the log ends past the end of the file", err);
 	return 0;
 }
+
+/**
+ * vhdx_header_encode - a header as it lies on disk (MS-VHDX 2.2.2)
+ * @header: what it says
+ * @buf: receives VHDX_HEADER_SIZE bytes, checksum included
+ *
+ * Context: any.
+ */
+void vhdx_header_encode(const struct vhdx_header *header, void *buf)
+{
+	struct vhdx_disk_header *disk = buf;
+
+	memset(disk, 0, sizeof(*disk));
+	disk->signature = cpu_to_le32(VHDX_HEADER_SIGNATURE);
+	disk->sequence_number = cpu_to_le64(header->sequence_number);
+	disk->file_write_guid = header->file_write_guid;
+	disk->data_write_guid = header->data_write_guid;
+	disk->log_guid = header->log_guid;
+	disk->log_version = cpu_to_le16(header->log_version);
+	disk->version = cpu_to_le16(header->version);
+	disk->log_length = cpu_to_le32(header->log_length);
+	disk->log_offset = cpu_to_le64(header->log_offset);
+	disk->checksum = cpu_to_le32(vhdx_checksum(buf, VHDX_HEADER_SIZE));
+}

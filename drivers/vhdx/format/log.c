@@ -368,3 +368,63 @@ void vhdx_log_update_data(const struct vhdx_log *log,
 	bytes += sizeof(sector->data);
 	memcpy(bytes, &descriptor->trailing_bytes, sizeof(descriptor->trailing_bytes));
 }
+
+/**
+ * vhdx_log_entry_length - how long an entry with data is
+ * @count: data descriptors
+ *
+ * Context: any.
+ * Return: bytes, a multiple of 4 KiB.
+ */
+u32 vhdx_log_entry_length(u32 count)
+{
+	return descriptors_length(count) + count * VHDX_LOG_SECTOR_SIZE;
+}
+
+/**
+ * vhdx_log_entry_encode - an entry as it lies on disk (MS-VHDX 2.3.1)
+ * @entry: its header; entry_length is that of descriptor_count data descriptors
+ * @log_guid: of its generation
+ * @pages: descriptor_count pages
+ * @buf: receives @entry->entry_length bytes, checksum included
+ *
+ * Context: any.
+ */
+void vhdx_log_entry_encode(const struct vhdx_log_entry *entry,
+			   const guid_t *log_guid,
+			   const struct vhdx_log_page *pages, void *buf)
+{
+	struct vhdx_disk_log_entry_header *disk = buf;
+	struct vhdx_disk_log_descriptor *descriptor = buf + descriptor_position(0);
+	struct vhdx_disk_log_data_sector *sector =
+		buf + descriptors_length(entry->descriptor_count);
+	u64 number = entry->sequence_number;
+	u32 i;
+
+	memset(buf, 0, descriptors_length(entry->descriptor_count));
+	disk->signature = cpu_to_le32(VHDX_LOG_ENTRY_SIGNATURE);
+	disk->entry_length = cpu_to_le32(entry->entry_length);
+	disk->tail = cpu_to_le32(entry->tail);
+	disk->sequence_number = cpu_to_le64(number);
+	disk->descriptor_count = cpu_to_le32(entry->descriptor_count);
+	disk->log_guid = *log_guid;
+	disk->flushed_file_offset = cpu_to_le64(entry->flushed_file_offset);
+	disk->last_file_offset = cpu_to_le64(entry->last_file_offset);
+
+	for (i = 0; i < entry->descriptor_count; i++) {
+		const u8 *data = pages[i].data;
+
+		descriptor[i].signature =
+			cpu_to_le32(VHDX_DATA_DESCRIPTOR_SIGNATURE);
+		memcpy(&descriptor[i].leading_bytes, data, 8);
+		memcpy(sector[i].data, data + 8, VHDX_LOG_DATA_SIZE);
+		memcpy(&descriptor[i].trailing_bytes,
+		       data + 8 + VHDX_LOG_DATA_SIZE, 4);
+		descriptor[i].file_offset = cpu_to_le64(pages[i].file_offset);
+		descriptor[i].sequence_number = cpu_to_le64(number);
+		sector[i].signature = cpu_to_le32(VHDX_DATA_SECTOR_SIGNATURE);
+		sector[i].sequence_high = cpu_to_le32(number >> 32);
+		sector[i].sequence_low = cpu_to_le32((u32)number);
+	}
+	disk->checksum = cpu_to_le32(vhdx_checksum(buf, entry->entry_length));
+}

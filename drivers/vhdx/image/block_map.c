@@ -257,11 +257,66 @@ void vhdx_block_map_free(struct vhdx_block_map *map)
 	kvfree(map);
 }
 
-static u64 bat_entry(const struct vhdx_block_map *map, u64 index)
+/**
+ * vhdx_block_map_entry() - one entry of the BAT as it is now
+ * @map: the block map
+ * @index: into the BAT
+ *
+ * Context: any, takes no lock.
+ * Return: the entry, in the CPU's byte order.
+ */
+u64 vhdx_block_map_entry(const struct vhdx_block_map *map, u64 index)
 {
-	const __le64 *page = map->page[index / PAGE_ENTRIES];
+	/* pairs with the cmpxchg() that puts a page of zeros there */
+	const __le64 *page = smp_load_acquire(&map->page[index / PAGE_ENTRIES]);
 
-	return page ? le64_to_cpu(page[index % PAGE_ENTRIES]) : 0;
+	return page ? le64_to_cpu(READ_ONCE(page[index % PAGE_ENTRIES])) : 0;
+}
+
+/**
+ * vhdx_block_map_reserve() - get memory for a page that an entry goes into
+ * @map: the block map
+ * @page: index of the page
+ *
+ * Context: process context, may sleep.
+ */
+void vhdx_block_map_reserve(struct vhdx_block_map *map, u64 page)
+{
+	__le64 *fresh;
+
+	if (READ_ONCE(map->page[page]))
+		return;
+	fresh = kzalloc(PAGE_BYTES, GFP_NOIO | __GFP_NOFAIL);
+	/* Another may have been faster. */
+	if (cmpxchg(&map->page[page], NULL, fresh))
+		kfree(fresh);
+}
+
+/**
+ * vhdx_block_map_set() - change an entry
+ * @map: the block map
+ * @index: into the BAT; its page is reserved
+ * @entry: in the CPU's byte order
+ *
+ * Context: under map_sem and the lock of the page's shard.
+ */
+void vhdx_block_map_set(struct vhdx_block_map *map, u64 index, u64 entry)
+{
+	WRITE_ONCE(map->page[index / PAGE_ENTRIES][index % PAGE_ENTRIES],
+		   cpu_to_le64(entry));
+}
+
+/**
+ * vhdx_block_map_page() - the bytes of a page
+ * @map: the block map
+ * @page: index of the page, which is reserved
+ *
+ * Context: map_sem held for writing.
+ * Return: 4 KiB.
+ */
+const void *vhdx_block_map_page(const struct vhdx_block_map *map, u64 page)
+{
+	return map->page[page];
 }
 
 /**
@@ -284,7 +339,8 @@ void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 	const struct vhdx_geometry *geo = &img->geometry;
 	u64 block = pos >> geo->block_shift;
 	u64 in_block = pos & ((1ULL << geo->block_shift) - 1);
-	u64 entry = bat_entry(img->map, vhdx_bat_payload_index(geo, block));
+	u64 entry = vhdx_block_map_entry(img->map,
+					 vhdx_bat_payload_index(geo, block));
 
 	extent->length = min_t(u64, length,
 			       (1ULL << geo->block_shift) - in_block);

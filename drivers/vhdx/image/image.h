@@ -10,6 +10,9 @@
 
 struct vhdx_overlay;
 struct vhdx_block_map;
+struct vhdx_journal;
+struct vhdx_space;
+struct vhdx_allocation;
 
 /*
  * Ours, not the specification's: no structure lies at or past this offset. It
@@ -59,6 +62,9 @@ struct vhdx_bat_counts {
  * @bat_region, @metadata_region: point into @regions
  * @counts: of the BAT
  * @log: what the log held
+ * @kick: the owner's, set before the first change: have vhdx_image_work()
+ *	called soon; from any context
+ * @owner: the owner's own
  */
 struct vhdx_image {
 	struct vhdx_file *file;
@@ -76,9 +82,13 @@ struct vhdx_image {
 	const struct vhdx_region *metadata_region;
 	struct vhdx_bat_counts counts;
 	struct vhdx_log_info log;
+	void (*kick)(struct vhdx_image *img);
+	void *owner;
 	/* private to image/ */
 	struct vhdx_overlay *overlay;		/* NULL when the log is clean */
 	struct vhdx_block_map *map;
+	struct vhdx_space *space;		/* NULL when read-only */
+	struct vhdx_journal *journal;		/* NULL when read-only */
 };
 
 static inline const struct vhdx_header *
@@ -103,8 +113,10 @@ static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 		<< img->geometry.block_shift;
 }
 
-int vhdx_image_open(struct vhdx_file *file, struct vhdx_image **imgp,
-		    struct vhdx_error *err);
+#define VHDX_OPEN_WRITE		0x1U
+
+int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
+		    struct vhdx_image **imgp, struct vhdx_error *err);
 void vhdx_image_close(struct vhdx_image *img);
 
 enum vhdx_extent_type {
@@ -127,5 +139,70 @@ struct vhdx_extent {
 
 void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 		    struct vhdx_extent *extent);
+
+/* what a parked write waits for */
+enum vhdx_write_want {
+	VHDX_WANT_NOTHING,
+	VHDX_WANT_FIRST,	/* the first change of the headers */
+	VHDX_WANT_PAGE,		/* room on the host for a page of the BAT */
+	VHDX_WANT_COMMIT,	/* room in the next log entry */
+	VHDX_WANT_SPACE,	/* a fresh run */
+	VHDX_WANT_ANY,
+};
+
+/**
+ * struct vhdx_write - a change of one piece of the virtual disk
+ * @pos: bytes from the start of the virtual disk
+ * @length: bytes
+ * @in_place: zero what is there, allocate nothing
+ * @fua: say in @durable whether the mapping is
+ * @resume: called from the worker when a parked write may try again
+ * @extent: where the data goes (out)
+ * @durable: the data's own flush is all that is missing (out, with @fua)
+ */
+struct vhdx_write {
+	u64 pos;
+	u64 length;
+	bool in_place;
+	bool fua;
+	void (*resume)(struct vhdx_write *write);
+	struct vhdx_extent extent;
+	bool durable;
+	/* private to image/ */
+	enum vhdx_write_want want;
+	int error;
+	u64 want_page;
+	unsigned int io;
+	struct vhdx_allocation *allocation;
+	struct list_head link;
+};
+
+/**
+ * struct vhdx_flush - somebody who waits for a commit
+ * @done: called once with 0 or a negative errno
+ */
+struct vhdx_flush {
+	void (*done)(struct vhdx_flush *flush, int ret);
+	/* private to image/ */
+	struct list_head link;
+};
+
+/* The block was there: ending the write changes nothing. */
+static inline bool vhdx_write_is_overwrite(const struct vhdx_write *write)
+{
+	return !write->allocation;
+}
+
+unsigned int vhdx_read_begin(struct vhdx_image *img);
+void vhdx_read_end(struct vhdx_image *img, unsigned int io);
+int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write);
+void vhdx_write_end(struct vhdx_image *img, struct vhdx_write *write,
+		    int status);
+int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write);
+void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush);
+void vhdx_image_commit(struct vhdx_image *img);
+int vhdx_image_failed(const struct vhdx_image *img);
+void vhdx_image_work(struct vhdx_image *img);
+int vhdx_image_finish(struct vhdx_image *img);
 
 #endif

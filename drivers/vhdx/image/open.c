@@ -6,6 +6,7 @@
  */
 #include "block_map.h"
 #include "internal.h"
+#include "journal.h"
 #include "space.h"
 
 /**
@@ -168,22 +169,30 @@ static int claim_structures(const struct vhdx_image *img,
 
 static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
 {
-	struct vhdx_space *space;
+	/* The last block may end past the end of the file, which may grow. */
+	img->space = vhdx_space_create(VHDX_MAX_FILE_OFFSET +
+				       VHDX_MAX_BLOCK_SIZE);
+	if (!img->space || claim_structures(img, img->space))
+		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
+	return vhdx_block_map_load(img, img->space, err);
+}
+
+static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
+{
 	int ret;
 
-	/* The last block may end past the end of the file. */
-	space = vhdx_space_create(img->size + VHDX_MAX_BLOCK_SIZE);
-	if (!space)
-		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
-	if (claim_structures(img, space))
-		ret = vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
-	else
-		ret = vhdx_block_map_load(img, space, err);
-	vhdx_space_free(space);
+	if (vhdx_image_header(img)->sequence_number > U64_MAX / 2)
+		return vhdx_fail(err, -EUCLEAN, "header", "SequenceNumber",
+				 vhdx_header_offset(img->headers.current_slot),
+				 "too high to be counted on");
+	ret = vhdx_journal_create(img, err);
+	if (!ret && img->overlay)
+		ret = vhdx_journal_replay(img, err);
 	return ret;
 }
 
-static int open_image(struct vhdx_image *img, struct vhdx_error *err)
+static int open_image(struct vhdx_image *img, unsigned int flags,
+		      struct vhdx_error *err)
 {
 	int ret;
 
@@ -203,17 +212,26 @@ static int open_image(struct vhdx_image *img, struct vhdx_error *err)
 	if (ret)
 		return ret;
 	vhdx_geometry_init(&img->geometry, &img->metadata);
-	return open_blocks(img, err);
+	ret = open_blocks(img, err);
+	if (!ret && flags & VHDX_OPEN_WRITE)
+		ret = open_for_writing(img, err);
+	if (!ret && !(flags & VHDX_OPEN_WRITE)) {
+		vhdx_space_free(img->space);
+		img->space = NULL;
+	}
+	return ret;
 }
 
 /**
- * vhdx_image_open() - open an image for reading
+ * vhdx_image_open() - open an image
  * @file: the image; stays the caller's, who keeps it until vhdx_image_close()
+ * @flags: VHDX_OPEN_WRITE: for writing; a dirty log is replayed into the file
  * @imgp: receives the open image
  * @err: filled in on failure
  *
- * Reads and checks everything but payload blocks. A dirty log is replayed in
- * memory; the file is never written. A differencing image opens as well: what
+ * Reads and checks everything but payload blocks. Without VHDX_OPEN_WRITE a
+ * dirty log is replayed in memory and the file is never written; with it and a
+ * clean log nothing is written before the first change. A differencing image opens as well: what
  * its own file holds is there, its parent is the caller's affair.
  *
  * Context: process context, may sleep; takes no locks. Seconds for a BAT of
@@ -222,8 +240,8 @@ static int open_image(struct vhdx_image *img, struct vhdx_error *err)
  * what is not supported; -E2BIG, -EINTR, -ENOMEM, or what the file's operations
  * answered.
  */
-int vhdx_image_open(struct vhdx_file *file, struct vhdx_image **imgp,
-		    struct vhdx_error *err)
+int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
+		    struct vhdx_image **imgp, struct vhdx_error *err)
 {
 	struct vhdx_image *img;
 	int ret;
@@ -233,7 +251,7 @@ int vhdx_image_open(struct vhdx_file *file, struct vhdx_image **imgp,
 	if (!img)
 		return vhdx_no_memory(err, "file", 0);
 	img->file = file;
-	ret = open_image(img, err);
+	ret = open_image(img, flags, err);
 	if (ret) {
 		vhdx_image_close(img);
 		return ret;
@@ -252,6 +270,8 @@ void vhdx_image_close(struct vhdx_image *img)
 {
 	if (!img)
 		return;
+	vhdx_journal_free(img->journal);
+	vhdx_space_free(img->space);
 	vhdx_block_map_free(img->map);
 	vhdx_overlay_free(img->overlay);
 	kvfree(img->locator_item);

@@ -14,9 +14,20 @@
 #define LEAF_SHIFT	15	/* bits, so MiB, of a leaf */
 #define LEAF_BITS	(8 * LEAF_BYTES)
 
+/**
+ * struct vhdx_space - see above
+ * @leaves: how many
+ * @leaf: a bit for each MiB in use, or promised to be; NULL: none
+ * @lock: guards what follows
+ * @fresh: runs that are claimed, in the file, stable, and read as zeros
+ * @fresh_bytes: in them
+ */
 struct vhdx_space {
 	u64 leaves;
 	unsigned long **leaf;
+	spinlock_t lock;	/* @fresh, @fresh_bytes */
+	struct list_head fresh;
+	u64 fresh_bytes;
 };
 
 /**
@@ -33,6 +44,8 @@ struct vhdx_space *vhdx_space_create(u64 size)
 	space = kzalloc(sizeof(*space), GFP_KERNEL);
 	if (!space)
 		return NULL;
+	spin_lock_init(&space->lock);
+	INIT_LIST_HEAD(&space->fresh);
 	space->leaves = DIV_ROUND_UP(size, VHDX_MIB << LEAF_SHIFT);
 	space->leaf = kvcalloc(space->leaves, sizeof(*space->leaf), GFP_KERNEL);
 	if (!space->leaf) {
@@ -52,6 +65,7 @@ void vhdx_space_free(struct vhdx_space *space)
 
 	if (!space)
 		return;
+	vhdx_space_drop_fresh(space);
 	for (i = 0; i < space->leaves; i++)
 		kfree(space->leaf[i]);
 	kvfree(space->leaf);
@@ -78,7 +92,7 @@ int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length)
 		u32 i = bit & (LEAF_BITS - 1);
 
 		if (!*leaf) {
-			*leaf = kzalloc(LEAF_BYTES, GFP_KERNEL);
+			*leaf = kzalloc(LEAF_BYTES, GFP_NOIO);
 			if (!*leaf)
 				return -ENOMEM;
 		}
@@ -87,4 +101,155 @@ int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length)
 		(*leaf)[BIT_WORD(i)] |= BIT_MASK(i);
 	}
 	return 0;
+}
+
+static bool in_use(const struct vhdx_space *space, u64 bit)
+{
+	const unsigned long *leaf = space->leaf[bit >> LEAF_SHIFT];
+	u32 i = bit & (LEAF_BITS - 1);
+
+	return leaf && leaf[BIT_WORD(i)] & BIT_MASK(i);
+}
+
+/**
+ * vhdx_space_unclaim() - mark a range as not used
+ * @space: the map
+ * @offset: bytes, a multiple of 1 MiB
+ * @length: bytes, a multiple of 1 MiB; all of it is claimed
+ *
+ * Context: the journal's worker, like every change of claims after open.
+ */
+void vhdx_space_unclaim(struct vhdx_space *space, u64 offset, u64 length)
+{
+	u64 bit = offset / VHDX_MIB;
+	u64 end = bit + length / VHDX_MIB;
+
+	for (; bit < end; bit++) {
+		u32 i = bit & (LEAF_BITS - 1);
+
+		space->leaf[bit >> LEAF_SHIFT][BIT_WORD(i)] &= ~BIT_MASK(i);
+	}
+}
+
+/**
+ * vhdx_space_find_gap() - find room between what is used
+ * @space: the map
+ * @from: bytes, a multiple of 1 MiB: where to begin
+ * @end: bytes: the gap ends here or before
+ * @length: bytes, a multiple of 1 MiB
+ *
+ * Context: the journal's worker.
+ * Return: the first offset of such a gap, or U64_MAX.
+ */
+u64 vhdx_space_find_gap(const struct vhdx_space *space, u64 from, u64 end,
+			u64 length)
+{
+	u64 bit = from / VHDX_MIB, stop = end / VHDX_MIB;
+	u64 need = length / VHDX_MIB, start = bit;
+
+	for (; bit < stop; bit++) {
+		if (in_use(space, bit))
+			start = bit + 1;
+		else if (bit + 1 - start == need)
+			return start * VHDX_MIB;
+	}
+	return U64_MAX;
+}
+
+/**
+ * vhdx_space_end() - where the last claim ends
+ * @space: the map
+ *
+ * Context: the journal's worker.
+ * Return: bytes from the start of the file, a multiple of 1 MiB.
+ */
+u64 vhdx_space_end(const struct vhdx_space *space)
+{
+	u64 leaf, bit;
+
+	for (leaf = space->leaves; leaf-- > 0; ) {
+		if (!space->leaf[leaf])
+			continue;
+		for (bit = (leaf + 1) << LEAF_SHIFT; bit-- > leaf << LEAF_SHIFT; )
+			if (in_use(space, bit))
+				return (bit + 1) * VHDX_MIB;
+	}
+	return 0;
+}
+
+/**
+ * vhdx_space_add_fresh() - offer a run to allocations
+ * @space: the map, where it is claimed
+ * @run: reads as zeros, inside the stable size of the file; the map's from now
+ *
+ * Context: any.
+ */
+void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run)
+{
+	spin_lock(&space->lock);
+	list_add_tail(&run->link, &space->fresh);
+	space->fresh_bytes += run->length;
+	spin_unlock(&space->lock);
+}
+
+/**
+ * vhdx_space_take() - allocate from the fresh runs
+ * @space: the map
+ * @length: bytes, a multiple of 1 MiB; the same in every call
+ * @offset: receives where, bytes from the start of the file
+ *
+ * Context: any.
+ * Return: false when there is none.
+ */
+bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset)
+{
+	struct vhdx_run *run, *used = NULL;
+	bool found = false;
+
+	spin_lock(&space->lock);
+	if (!list_empty(&space->fresh)) {
+		run = list_first_entry(&space->fresh, struct vhdx_run, link);
+		*offset = run->offset;
+		run->offset += length;
+		run->length -= length;
+		space->fresh_bytes -= length;
+		found = true;
+		if (!run->length) {
+			list_del(&run->link);
+			used = run;
+		}
+	}
+	spin_unlock(&space->lock);
+	kfree(used);
+	return found;
+}
+
+/**
+ * vhdx_space_fresh() - what vhdx_space_take() has left
+ * @space: the map
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+u64 vhdx_space_fresh(const struct vhdx_space *space)
+{
+	return READ_ONCE(space->fresh_bytes);
+}
+
+/**
+ * vhdx_space_drop_fresh() - turn the fresh runs back into gaps
+ * @space: the map
+ *
+ * Context: nobody allocates any more.
+ */
+void vhdx_space_drop_fresh(struct vhdx_space *space)
+{
+	struct vhdx_run *run, *next;
+
+	list_for_each_entry_safe(run, next, &space->fresh, link) {
+		vhdx_space_unclaim(space, run->offset, run->length);
+		list_del(&run->link);
+		kfree(run);
+	}
+	space->fresh_bytes = 0;
 }

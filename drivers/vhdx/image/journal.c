@@ -1,0 +1,877 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The journal: how a change of the BAT becomes durable (MS-VHDX 2.2.2, 2.3).
+ *
+ * The file lies behind a cache that loses, on a power cut, any part of what was
+ * written since the last flush. What must never be lost is an image that opens,
+ * and everything written before a flush that was acknowledged. Why each order
+ * of writes below holds that:
+ *
+ * Headers. A header is overwritten only while the other slot is whole and
+ * stable: between any two writes of slots lies a flush, and the slot that is
+ * not current goes first. So a cut in the middle of a slot leaves the other.
+ * Before the first slot of a pair lies a flush as well: what an earlier holder
+ * of the file left in the cache may be a header.
+ *
+ * First change. Nothing else is written, punched or resized before a new
+ * FileWriteGuid is stable in both slots: a copy of the file that was made
+ * before can then be told from it, and so can a child's parent.
+ *
+ * Generations. A generation is the life of one LogGuid. LogGuid may be in a
+ * header only while a durable entry carries it, for a reader refuses the image
+ * otherwise. So the first entry of a generation is written and flushed first,
+ * then the headers name it. It is written to the half of the log that the
+ * generation before does not use, and that one stays whole until both slots
+ * name the new: whatever slot a cut leaves, its log is complete. Entries are
+ * laid from the start of a half towards its end and never wrap, because there
+ * are readers that lose a run that does.
+ *
+ * Commit. All dirty pages are copied at one moment, written as one entry, and
+ * flushed: a torn entry ends the run before it, so the change is there whole or
+ * not at all. The same flush makes the data stable that the entry maps: in an
+ * image without a parent the fresh run read as zeros before, which is what an
+ * unflushed write may read as, so entry and data need no order between them.
+ *
+ * Checkpoint. Pages go to their place in the BAT only as they were logged, never
+ * newer: a page in place that no entry repeats must not name what is not
+ * durable. It happens when a half is full. All pages of the old generation are
+ * in place and flushed, or repeated in the new one's first entry, before a
+ * header forgets the old one.
+ *
+ * Space. A fresh run is inside the stable size of the file and reads as zeros,
+ * both flushed. The size grows between commits and never beside one, so
+ * FlushedFileOffset of an entry is what the disk has. A run that was freed is
+ * used again only after the entry that freed it is durable (else the old
+ * mapping might come back with new data behind it), all I/O to it has ended
+ * (else an old write would land in a new block), and it was zeroed and that was
+ * flushed (else a cut would show one block's data in another).
+ *
+ * Detach. The last pages are put in place and flushed before LogGuid becomes
+ * zero, in one slot and then the other; the file is cut only after that, since
+ * an entry says that the file is longer.
+ *
+ * Replay. New FileWriteGuid first, then the pages, a flush, then LogGuid zero:
+ * a cut leaves a log that is replayed again with the same result.
+ *
+ * Failure. An entry that could not be written for want of space is not durable,
+ * but may be on the disk all the same: it is written again in the same place
+ * with the same number, never behind it. Any other failure of a write or flush
+ * here leaves nobody knowing what the disk holds: nothing is written any more,
+ * LogGuid stays, and no flush is acknowledged.
+ *
+ * One worker does all of this, one thing after the other; it takes no lock
+ * while it writes. The lock order is map_sem, shard, journal, space.
+ */
+#include "block_map.h"
+#include "internal.h"
+#include "journal.h"
+
+#define PAGE_BYTES	VHDX_LOG_SECTOR_SIZE
+
+/* Half of the log that QEMU and Windows make; more gains nothing. */
+#define MAX_HALF_LENGTH	0x80000U
+
+static struct vhdx_file *file_of(const struct vhdx_journal *j)
+{
+	return j->img->file;
+}
+
+static int flush_file(struct vhdx_journal *j)
+{
+	return file_of(j)->ops->flush(file_of(j));
+}
+
+static int write_file(struct vhdx_journal *j, const void *buf, size_t len,
+		      u64 offset)
+{
+	return file_of(j)->ops->write(file_of(j), buf, len, offset);
+}
+
+/* A host that cannot promise room is taken as it is. */
+static int allocate_file(struct vhdx_journal *j, u64 offset, u64 length)
+{
+	int ret = file_of(j)->ops->allocate(file_of(j), offset, length);
+
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+static u64 page_offset_in_file(const struct vhdx_journal *j, u64 index)
+{
+	return j->img->bat_region->file_offset + index * PAGE_BYTES;
+}
+
+/**
+ * vhdx_journal_latch() - stop writing for good
+ * @j: the journal
+ * @ret: why
+ *
+ * Context: any that may take a spinlock.
+ */
+void vhdx_journal_latch(struct vhdx_journal *j, int ret)
+{
+	spin_lock(&j->lock);
+	if (!j->failed)
+		j->failed = ret;
+	spin_unlock(&j->lock);
+}
+
+/* --- headers --- */
+
+/* The next slot of a pair; @header without its sequence number. */
+static int write_slot(struct vhdx_journal *j, const struct vhdx_header *header)
+{
+	struct vhdx_headers *headers = &j->img->headers;
+	unsigned int slot = !headers->current_slot;
+	struct vhdx_header next = *header;
+	int ret;
+
+	next.sequence_number = vhdx_image_header(j->img)->sequence_number + 1;
+	vhdx_header_encode(&next, j->entry);
+	ret = write_file(j, j->entry, VHDX_HEADER_SIZE,
+			 vhdx_header_offset(slot));
+	if (ret)
+		return ret;
+	headers->slot[slot] = next;
+	headers->valid[slot] = true;
+	headers->current_slot = slot;
+	return 0;
+}
+
+/*
+ * Both slots, each stable before the next is touched. What came before must be
+ * flushed already.
+ */
+static int update_headers(struct vhdx_journal *j,
+			  const struct vhdx_header *header)
+{
+	struct vhdx_header next = *header;
+	int ret;
+
+	ret = write_slot(j, &next);
+	if (!ret)
+		ret = flush_file(j);
+	if (!ret)
+		ret = write_slot(j, &next);
+	if (!ret)
+		ret = flush_file(j);
+	return ret;
+}
+
+static int set_log_guid(struct vhdx_journal *j, const guid_t *log_guid)
+{
+	struct vhdx_header header = *vhdx_image_header(j->img);
+
+	header.log_guid = *log_guid;
+	return update_headers(j, &header);
+}
+
+/* New FileWriteGuid, with @visible a new DataWriteGuid too. */
+static int change_write_guids(struct vhdx_journal *j, bool visible)
+{
+	struct vhdx_header header = *vhdx_image_header(j->img);
+	int ret;
+
+	guid_gen(&header.file_write_guid);
+	if (visible)
+		guid_gen(&header.data_write_guid);
+	ret = flush_file(j);
+	if (ret)
+		return ret;
+	return update_headers(j, &header);
+}
+
+/* --- pages --- */
+
+static void *pool_get(struct vhdx_journal *j)
+{
+	return j->pool[--j->pooled];
+}
+
+static void pool_put(struct vhdx_journal *j, void *copy)
+{
+	if (copy)
+		j->pool[j->pooled++] = copy;
+}
+
+/*
+ * Copies every dirty page at one moment and takes what belongs to that moment:
+ * the runs that it frees and the flushes that it will answer.
+ */
+static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
+			 struct list_head *flushes)
+{
+	struct vhdx_page *page;
+	u32 n = 0;
+
+	down_write(&j->map_sem);
+	list_for_each_entry(page, &j->pages, link) {
+		if (!page->dirty)
+			continue;
+		j->snapshot[n].page = page;
+		j->snapshot[n].copy = pool_get(j);
+		memcpy(j->snapshot[n].copy,
+		       vhdx_block_map_page(j->img->map, page->index),
+		       PAGE_BYTES);
+		n++;
+		page->dirty = false;
+		page->committing = true;
+	}
+	spin_lock(&j->lock);
+	list_splice_tail_init(&j->freed_new, freed);
+	list_splice_tail_init(&j->flushes, flushes);
+	j->want_commit = false;
+	spin_unlock(&j->lock);
+	up_write(&j->map_sem);
+	return n;
+}
+
+/* The entry is not durable: all of it is dirty again. */
+static void undo_snapshot(struct vhdx_journal *j, u32 n,
+			  struct list_head *freed)
+{
+	u32 i;
+
+	down_write(&j->map_sem);
+	for (i = 0; i < n; i++) {
+		struct vhdx_page *page = j->snapshot[i].page;
+
+		page->committing = false;
+		page->dirty = true;
+		pool_put(j, j->snapshot[i].copy);
+	}
+	spin_lock(&j->lock);
+	list_splice_tail_init(freed, &j->freed_new);
+	spin_unlock(&j->lock);
+	up_write(&j->map_sem);
+}
+
+static void keep_snapshot(struct vhdx_journal *j, u32 n,
+			  struct list_head *freed)
+{
+	u32 i;
+
+	down_write(&j->map_sem);
+	for (i = 0; i < n; i++) {
+		struct vhdx_page *page = j->snapshot[i].page;
+
+		pool_put(j, page->logged);
+		page->logged = j->snapshot[i].copy;
+		page->committing = false;
+		if (!vhdx_page_is_active(page))
+			j->active_pages--;
+	}
+	spin_lock(&j->lock);
+	list_splice_tail_init(freed, &j->freed_durable);
+	spin_unlock(&j->lock);
+	up_write(&j->map_sem);
+}
+
+static bool in_snapshot(const struct vhdx_journal *j, u32 n,
+			const struct vhdx_page *page)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (j->snapshot[i].page == page)
+			return true;
+	return false;
+}
+
+/* Puts in place what the first @n pages of the snapshot do not repeat. */
+static int write_in_place(struct vhdx_journal *j, u32 n)
+{
+	struct vhdx_page *page;
+	u32 count = 0, i;
+	int ret;
+
+	spin_lock(&j->lock);
+	list_for_each_entry(page, &j->pages, link)
+		if (page->logged && !in_snapshot(j, n, page))
+			j->in_place[count++] = page;
+	spin_unlock(&j->lock);
+	for (i = 0; i < count; i++) {
+		page = j->in_place[i];
+		ret = write_file(j, page->logged, PAGE_BYTES,
+				 page_offset_in_file(j, page->index));
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Those pages are in place and stable: the log need not keep them. */
+static void forget_in_place(struct vhdx_journal *j, u32 n)
+{
+	struct vhdx_page *page, *next;
+
+	down_write(&j->map_sem);
+	list_for_each_entry_safe(page, next, &j->pages, link) {
+		if (in_snapshot(j, n, page))
+			continue;
+		pool_put(j, page->logged);
+		page->logged = NULL;
+		if (vhdx_page_is_active(page))
+			continue;
+		j->page[page->index] = NULL;
+		list_del(&page->link);
+		kfree(page);
+	}
+	up_write(&j->map_sem);
+}
+
+/* --- commit --- */
+
+static int write_entry(struct vhdx_journal *j, u32 n, const guid_t *log_guid,
+		       u32 half, u32 used, u32 *length)
+{
+	struct vhdx_log_entry entry = {
+		.offset = half * j->half_length + used,
+		.tail = half * j->half_length,
+		.entry_length = vhdx_log_entry_length(n),
+		.descriptor_count = n,
+		.sequence_number = j->sequence_number + 1,
+		.flushed_file_offset = j->img->file_size,
+		.last_file_offset = j->img->file_size,
+	};
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		j->log_page[i].file_offset =
+			page_offset_in_file(j, j->snapshot[i].page->index);
+		j->log_page[i].data = j->snapshot[i].copy;
+	}
+	vhdx_log_entry_encode(&entry, log_guid, j->log_page, j->entry);
+	*length = entry.entry_length;
+	return write_file(j, j->entry, entry.entry_length,
+			  vhdx_image_header(j->img)->log_offset + entry.offset);
+}
+
+static bool is_no_space(int ret)
+{
+	return ret == -ENOSPC || ret == -EDQUOT;
+}
+
+/* Behind the last entry of the running generation. */
+static int append_entry(struct vhdx_journal *j, u32 n)
+{
+	struct vhdx_generation *gen = &j->generation;
+	u32 length;
+	int ret;
+
+	ret = write_entry(j, n, &gen->log_guid, gen->half, gen->used, &length);
+	if (is_no_space(ret))
+		return ret;
+	if (!ret)
+		ret = flush_file(j);
+	if (ret) {
+		vhdx_journal_latch(j, ret);
+		return ret;
+	}
+	gen->used += length;
+	j->sequence_number++;
+	return 0;
+}
+
+static int start_generation(struct vhdx_journal *j, u32 n)
+{
+	struct vhdx_generation next = {
+		.active = true,
+		.half = j->generation.active ? !j->generation.half : 0,
+	};
+	int ret;
+
+	guid_gen(&next.log_guid);
+	ret = write_in_place(j, n);
+	if (!ret)
+		ret = write_entry(j, n, &next.log_guid, next.half, 0,
+				  &next.used);
+	if (is_no_space(ret))
+		return ret;
+	if (!ret)
+		ret = flush_file(j);
+	if (!ret)
+		ret = set_log_guid(j, &next.log_guid);
+	if (ret) {
+		vhdx_journal_latch(j, ret);
+		return ret;
+	}
+	forget_in_place(j, n);
+	j->generation = next;
+	j->sequence_number++;
+	return 0;
+}
+
+static int log_snapshot(struct vhdx_journal *j, u32 n)
+{
+	const struct vhdx_generation *gen = &j->generation;
+
+	if (gen->active &&
+	    gen->used + vhdx_log_entry_length(n) <= j->half_length)
+		return append_entry(j, n);
+	return start_generation(j, n);
+}
+
+static void answer_flushes(struct list_head *flushes, int ret)
+{
+	struct vhdx_flush *flush, *next;
+
+	list_for_each_entry_safe(flush, next, flushes, link) {
+		list_del(&flush->link);
+		flush->done(flush, ret);
+	}
+}
+
+/* Does nothing when there is nothing to do; *@didp says so. */
+static int commit(struct vhdx_journal *j, bool *didp)
+{
+	LIST_HEAD(flushes);
+	LIST_HEAD(freed);
+	int ret = 0;
+	u32 n;
+
+	n = take_snapshot(j, &freed, &flushes);
+	*didp = n || !list_empty(&flushes);
+	if (n) {
+		ret = log_snapshot(j, n);
+		if (ret)
+			undo_snapshot(j, n, &freed);
+		else
+			keep_snapshot(j, n, &freed);
+	} else if (!list_empty(&flushes)) {
+		ret = flush_file(j);
+		if (ret)
+			vhdx_journal_latch(j, ret);
+	}
+	answer_flushes(&flushes, ret);
+	return ret;
+}
+
+/* --- the first change --- */
+
+static int make_log(struct vhdx_journal *j)
+{
+	struct vhdx_header header = *vhdx_image_header(j->img);
+	int ret;
+
+	header.log_offset = j->img->file_size;
+	header.log_length = VHDX_MIB;
+	ret = vhdx_space_claim(j->img->space, header.log_offset,
+			       header.log_length);
+	if (ret)
+		return ret;
+	ret = vhdx_journal_grow(j, VHDX_MIB);
+	if (ret) {
+		vhdx_space_unclaim(j->img->space, header.log_offset,
+				   header.log_length);
+		return ret;
+	}
+	ret = update_headers(j, &header);
+	if (ret)
+		vhdx_journal_latch(j, ret);
+	return ret;
+}
+
+/*
+ * The headers come first. Then the file gets what an entry relies on: a size of
+ * whole MiB that covers every block, and a log that needs no more space.
+ */
+static int first_change(struct vhdx_journal *j)
+{
+	struct vhdx_image *img = j->img;
+	u64 end = ALIGN(max(img->file_size, vhdx_space_end(img->space)),
+			VHDX_MIB);
+	int ret;
+
+	if (!j->guids_changed) {
+		ret = change_write_guids(j, true);
+		if (ret) {
+			vhdx_journal_latch(j, ret);
+			return ret;
+		}
+		j->guids_changed = true;
+	}
+	if (end > img->file_size) {
+		ret = vhdx_journal_grow(j, end - img->file_size);
+		if (ret)
+			return ret;
+	}
+	if (!vhdx_image_header(img)->log_length) {
+		ret = make_log(j);
+		if (ret)
+			return ret;
+	}
+	ret = allocate_file(j, vhdx_image_header(img)->log_offset,
+			    2 * j->half_length);
+	if (ret)
+		return ret;
+	spin_lock(&j->lock);
+	j->changed = true;
+	spin_unlock(&j->lock);
+	return 0;
+}
+
+/* --- the worker --- */
+
+static void fail_parked(struct vhdx_journal *j, enum vhdx_write_want want,
+			int ret)
+{
+	struct vhdx_write *write;
+
+	spin_lock(&j->lock);
+	list_for_each_entry(write, &j->parked, link)
+		if (want == VHDX_WANT_ANY || write->want == want)
+			write->error = ret;
+	spin_unlock(&j->lock);
+}
+
+static void resume_parked(struct vhdx_journal *j)
+{
+	struct vhdx_write *write, *next;
+	LIST_HEAD(parked);
+
+	spin_lock(&j->lock);
+	list_splice_tail_init(&j->parked, &parked);
+	spin_unlock(&j->lock);
+	list_for_each_entry_safe(write, next, &parked, link) {
+		list_del_init(&write->link);
+		write->resume(write);
+	}
+}
+
+static void fail_everything(struct vhdx_journal *j)
+{
+	LIST_HEAD(flushes);
+
+	fail_parked(j, VHDX_WANT_ANY, -EIO);
+	spin_lock(&j->lock);
+	list_splice_tail_init(&j->flushes, &flushes);
+	spin_unlock(&j->lock);
+	answer_flushes(&flushes, -EIO);
+	resume_parked(j);
+}
+
+/* A write must not fail later, in a commit, because the host is full. */
+static void prepare_pages(struct vhdx_journal *j)
+{
+	struct vhdx_write *write;
+	u64 mib;
+	int ret;
+
+	for (;;) {
+		mib = U64_MAX;
+		spin_lock(&j->lock);
+		list_for_each_entry(write, &j->parked, link)
+			if (write->want == VHDX_WANT_PAGE && !write->error &&
+			    !vhdx_journal_prepared(j, write->want_page))
+				mib = write->want_page * PAGE_BYTES / VHDX_MIB;
+		spin_unlock(&j->lock);
+		if (mib == U64_MAX)
+			return;
+		ret = allocate_file(j, j->img->bat_region->file_offset +
+				    mib * VHDX_MIB, VHDX_MIB);
+		if (ret) {
+			fail_parked(j, VHDX_WANT_PAGE, ret);
+			return;
+		}
+		j->prepared[BIT_WORD(mib)] |= BIT_MASK(mib);
+	}
+}
+
+/*
+ * Commits, so that the next entry has room. When all of it is promised to
+ * writes in flight there is nothing to commit yet: their end kicks the worker,
+ * which has said before it looked that it waits for that.
+ */
+static bool make_room(struct vhdx_journal *j)
+{
+	bool did, room;
+	int ret;
+
+	ret = commit(j, &did);
+	if (ret)
+		fail_parked(j, VHDX_WANT_COMMIT, ret);
+	spin_lock(&j->lock);
+	room = j->room_wanted && j->active_pages < j->max_pages;
+	spin_unlock(&j->lock);
+	return did || room;
+}
+
+/* True when there was something to do. */
+static bool work_once(struct vhdx_journal *j)
+{
+	bool first, page, space, want_commit, room_wanted = false;
+	struct vhdx_write *write;
+	int ret;
+
+	spin_lock(&j->lock);
+	first = !j->changed && !list_empty(&j->parked);
+	page = false;
+	list_for_each_entry(write, &j->parked, link) {
+		page |= write->want == VHDX_WANT_PAGE;
+		room_wanted |= write->want == VHDX_WANT_COMMIT;
+		j->want_space |= write->want == VHDX_WANT_SPACE;
+	}
+	WRITE_ONCE(j->room_wanted, room_wanted);
+	space = j->want_space;
+	want_commit = j->want_commit || room_wanted || !list_empty(&j->flushes);
+	spin_unlock(&j->lock);
+
+	if (first) {
+		ret = first_change(j);
+		if (ret)
+			fail_parked(j, VHDX_WANT_ANY, ret);
+	} else if (page) {
+		prepare_pages(j);
+	} else if (space) {
+		spin_lock(&j->lock);
+		j->want_space = false;
+		spin_unlock(&j->lock);
+		ret = vhdx_journal_refill(j);
+		if (ret)
+			fail_parked(j, VHDX_WANT_SPACE, ret);
+	} else {
+		return (want_commit && make_room(j)) || vhdx_journal_recycle(j);
+	}
+	return true;
+}
+
+/**
+ * vhdx_image_work() - do what the journal has been asked for
+ * @img: open for writing
+ *
+ * The owner of the image calls this after each kick; calls do not overlap.
+ *
+ * Context: process context, may sleep; writes and flushes the file.
+ */
+void vhdx_image_work(struct vhdx_image *img)
+{
+	struct vhdx_journal *j = img->journal;
+	bool more = true;
+
+	while (more && !READ_ONCE(j->failed)) {
+		more = work_once(j);
+		if (more)
+			resume_parked(j);
+	}
+	if (READ_ONCE(j->failed))
+		fail_everything(j);
+}
+
+/* --- attach and detach --- */
+
+static int apply_overlay(struct vhdx_image *img)
+{
+	struct vhdx_file *file = img->file;
+	const struct vhdx_overlay_piece *piece;
+	u64 pos = 0;
+	int ret;
+
+	if (img->size > img->file_size) {
+		ret = file->ops->resize(file, img->size);
+		if (ret)
+			return ret;
+		img->file_size = img->size;
+	}
+	while ((piece = vhdx_overlay_next(img->overlay, pos))) {
+		if (piece->update.is_zero) {
+			ret = file->ops->zero(file, piece->start,
+					      piece->end - piece->start, true);
+		} else {
+			memset(img->journal->entry, 0, PAGE_BYTES);
+			vhdx_overlay_apply(img->overlay, img->journal->entry,
+					   PAGE_BYTES, piece->start);
+			ret = write_file(img->journal, img->journal->entry,
+					 PAGE_BYTES, piece->start);
+		}
+		if (ret)
+			return ret;
+		pos = piece->end;
+	}
+	return 0;
+}
+
+/**
+ * vhdx_journal_replay() - replay a dirty log into the file
+ * @img: with its journal, and the overlay of the log
+ * @err: filled in on failure
+ *
+ * DataWriteGuid stays: a guest reads the same before and after.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno. MS-VHDX 2.3.3.
+ */
+int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err)
+{
+	static const guid_t null;
+	struct vhdx_journal *j = img->journal;
+	int ret;
+
+	ret = change_write_guids(j, false);
+	if (!ret)
+		ret = apply_overlay(img);
+	if (!ret)
+		ret = flush_file(j);
+	if (!ret)
+		ret = set_log_guid(j, &null);
+	if (ret)
+		return vhdx_fail(err, ret, "log", NULL,
+				 vhdx_image_header(img)->log_offset,
+				 "cannot be replayed");
+	vhdx_overlay_free(img->overlay);
+	img->overlay = NULL;
+	return 0;
+}
+
+/**
+ * vhdx_image_finish() - end writing: leave a clean file
+ * @img: open for writing; all writes have ended, no flush waits
+ *
+ * Commits what is dirty, puts every page in place, clears LogGuid and cuts the
+ * file. Does nothing to a file that was not changed, nor after a failure.
+ *
+ * Context: process context, may sleep; no kick comes any more.
+ * Return: 0, or why the file is not clean; its log is to be replayed then.
+ */
+int vhdx_image_finish(struct vhdx_image *img)
+{
+	static const guid_t null;
+	struct vhdx_journal *j = img->journal;
+	bool did;
+	int ret;
+
+	if (!j->changed || j->failed)
+		return j->failed;
+	commit(j, &did);
+	if (j->failed)
+		return j->failed;
+	if (j->active_pages)
+		return -ENOSPC;
+	if (j->generation.active) {
+		ret = write_in_place(j, 0);
+		if (!ret)
+			ret = flush_file(j);
+		if (!ret)
+			ret = set_log_guid(j, &null);
+		if (ret) {
+			vhdx_journal_latch(j, ret);
+			return ret;
+		}
+		forget_in_place(j, 0);
+		j->generation.active = false;
+	}
+	vhdx_journal_cut(j);
+	return 0;
+}
+
+static int make_pool(struct vhdx_journal *j)
+{
+	/* A snapshot, and what the entries of one half hold. */
+	u32 n = j->max_pages + j->half_length / PAGE_BYTES;
+
+	j->pool = kvcalloc(n, sizeof(*j->pool), GFP_KERNEL);
+	if (!j->pool)
+		return -ENOMEM;
+	while (j->pooled < n) {
+		j->pool[j->pooled] = kmalloc(PAGE_BYTES, GFP_KERNEL);
+		if (!j->pool[j->pooled])
+			return -ENOMEM;
+		j->pooled++;
+	}
+	return 0;
+}
+
+/**
+ * vhdx_journal_create() - make an open image's writing half
+ * @img: open, its log not replayed into the file yet; receives @img->journal
+ *	(on failure too: vhdx_image_close() gives it back)
+ * @err: filled in on failure
+ *
+ * Everything that a commit needs is allocated here, so that none fails for want
+ * of memory.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
+{
+	u64 bat_mib = img->bat_region->length / VHDX_MIB;
+	u32 log_length = vhdx_image_header(img)->log_length ? : VHDX_MIB;
+	struct vhdx_journal *j;
+	u32 i;
+
+	j = kvzalloc(sizeof(*j), GFP_KERNEL);
+	if (!j)
+		return vhdx_no_memory(err, "log", 0);
+	img->journal = j;
+	j->img = img;
+	init_rwsem(&j->map_sem);
+	for (i = 0; i < VHDX_SHARDS; i++) {
+		spin_lock_init(&j->shard[i].lock);
+		INIT_LIST_HEAD(&j->shard[i].allocations);
+	}
+	spin_lock_init(&j->lock);
+	INIT_LIST_HEAD(&j->parked);
+	INIT_LIST_HEAD(&j->flushes);
+	INIT_LIST_HEAD(&j->pages);
+	INIT_LIST_HEAD(&j->freed_new);
+	INIT_LIST_HEAD(&j->freed_durable);
+	INIT_LIST_HEAD(&j->draining);
+	if (img->log.dirty)
+		j->sequence_number = img->log.sequence.head.sequence_number;
+	j->step = 64 * VHDX_MIB;
+	j->half_length = min_t(u32, log_length / 2, MAX_HALF_LENGTH);
+	while (vhdx_log_entry_length(j->max_pages + 1) <= j->half_length)
+		j->max_pages++;
+
+	j->page = kvcalloc(DIV_ROUND_UP(img->geometry.bat_entries,
+					PAGE_BYTES / sizeof(__le64)),
+			   sizeof(*j->page), GFP_KERNEL);
+	j->entry = kvmalloc(j->half_length, GFP_KERNEL);
+	j->snapshot = kvcalloc(j->max_pages, sizeof(*j->snapshot), GFP_KERNEL);
+	j->log_page = kvcalloc(j->max_pages, sizeof(*j->log_page), GFP_KERNEL);
+	j->in_place = kvcalloc(j->half_length / PAGE_BYTES,
+			       sizeof(*j->in_place), GFP_KERNEL);
+	j->prepared = kvcalloc(DIV_ROUND_UP(bat_mib, BITS_PER_LONG),
+			       sizeof(*j->prepared), GFP_KERNEL);
+	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
+	    !j->in_place || !j->prepared || make_pool(j))
+		return vhdx_no_memory(err, "log", 0);
+	return 0;
+}
+
+static void free_runs(struct list_head *runs)
+{
+	struct vhdx_run *run, *next;
+
+	list_for_each_entry_safe(run, next, runs, link)
+		kfree(run);
+}
+
+/**
+ * vhdx_journal_free() - give the writing half back
+ * @j: may be NULL
+ */
+void vhdx_journal_free(struct vhdx_journal *j)
+{
+	struct vhdx_page *page, *next;
+
+	if (!j)
+		return;
+	list_for_each_entry_safe(page, next, &j->pages, link) {
+		kfree(page->logged);
+		kfree(page);
+	}
+	free_runs(&j->freed_new);
+	free_runs(&j->freed_durable);
+	free_runs(&j->draining);
+	while (j->pooled)
+		kfree(j->pool[--j->pooled]);
+	kvfree(j->pool);
+	kvfree(j->prepared);
+	kvfree(j->in_place);
+	kvfree(j->log_page);
+	kvfree(j->snapshot);
+	kvfree(j->entry);
+	kvfree(j->page);
+	kvfree(j);
+}

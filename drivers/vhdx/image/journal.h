@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The writing half of an open image: what journal.c, write.c and space.c share.
+ */
+#ifndef VHDX_IMAGE_JOURNAL_H
+#define VHDX_IMAGE_JOURNAL_H
+
+#include "image.h"
+#include "io_track.h"
+#include "space.h"
+
+#define VHDX_SHARDS		16
+
+/**
+ * struct vhdx_page - a 4 KiB page of the BAT that is not in place and clean
+ * @index: of the page in the BAT
+ * @reserved: blocks that may yet make it dirty
+ * @dirty: changed since the last snapshot
+ * @committing: in a snapshot that is not durable yet
+ * @logged: the last version that is durable in the log and not in place, or
+ *	NULL; 4 KiB
+ * @link: in journal->pages
+ * Guarded by the shard's lock of the page, and by map_sem held for writing.
+ */
+struct vhdx_page {
+	u64 index;
+	u32 reserved;
+	bool dirty;
+	bool committing;
+	void *logged;
+	struct list_head link;
+};
+
+/* It takes, or may take, room in the next entry. */
+static inline bool vhdx_page_is_active(const struct vhdx_page *page)
+{
+	return page->dirty || page->reserved || page->committing;
+}
+
+/**
+ * struct vhdx_allocation - a fresh run that writers are filling
+ * @block: payload block
+ * @offset: of the run, bytes from the start of the file
+ * @users: writes that have begun and not ended
+ * @published: the block's entry names the run
+ * @dropped: a discard came in between, the run is not to be published any more
+ * @run: memory for a run that the end of this frees
+ * @link: in the shard's list while a further writer may join
+ */
+struct vhdx_allocation {
+	u64 block;
+	u64 offset;
+	u32 users;
+	bool published;
+	bool dropped;
+	struct vhdx_run *run;
+	struct list_head link;
+};
+
+/**
+ * struct vhdx_shard - a share of the BAT's pages
+ * @lock: guards the entries of those pages and what hangs on them
+ * @allocations: for blocks of those pages
+ */
+struct vhdx_shard {
+	spinlock_t lock;	/* entries of the pages, @allocations */
+	struct list_head allocations;
+};
+
+/**
+ * struct vhdx_generation - the life of one LogGuid
+ * @active: LogGuid in the headers is @log_guid
+ * @log_guid: its identity
+ * @half: which half of the log it is in
+ * @used: bytes of the half behind the last durable entry
+ */
+struct vhdx_generation {
+	bool active;
+	guid_t log_guid;
+	u32 half;
+	u32 used;
+};
+
+/**
+ * struct vhdx_journal - see journal.c
+ * @img: the image
+ * @map_sem: held for reading by who changes entries, for writing by a snapshot;
+ *	outside of the locks of the shards
+ * @shard: see struct vhdx_shard
+ * @page: by index in the BAT, NULL for a page that is in place and clean
+ * @lock: guards the lists and wishes below; innermost
+ * @parked: writes that wait for the worker
+ * @flushes: that wait for a commit
+ * @pages: every struct vhdx_page
+ * @freed_new: runs freed since the last snapshot
+ * @freed_durable: runs whose release is durable, not drained yet
+ * @active_pages: that are dirty or reserved
+ * @changed: the first change of this open is stable in both headers
+ * @failed: 0, or why nothing is written any more
+ * @room_wanted: writes are parked until the next entry has room
+ * @want_space: a refill was asked for
+ * @want_commit: a commit was asked for
+ * The rest belongs to the worker alone.
+ */
+struct vhdx_journal {
+	struct vhdx_image *img;
+	struct rw_semaphore map_sem;
+	struct vhdx_shard shard[VHDX_SHARDS];
+	struct vhdx_page **page;
+	struct vhdx_io_track io;
+
+	spinlock_t lock;	/* what follows, up to the worker's own */
+	struct list_head parked;
+	struct list_head flushes;
+	struct list_head pages;
+	struct list_head freed_new;
+	struct list_head freed_durable;
+	u32 active_pages;
+	bool changed;
+	int failed;
+	bool room_wanted;
+	bool want_space;
+	bool want_commit;
+
+	struct list_head draining;
+	bool drain_wanted;
+	u64 step;
+	u64 gap_cursor;
+	bool guids_changed;
+	struct vhdx_generation generation;
+	u64 sequence_number;
+	u32 half_length;
+	u32 max_pages;
+	void *entry;
+	struct vhdx_snapshot_page *snapshot;
+	struct vhdx_log_page *log_page;
+	struct vhdx_page **in_place;
+	void **pool;
+	u32 pooled;
+	unsigned long *prepared;
+};
+
+/**
+ * struct vhdx_snapshot_page - a page on its way to the log
+ * @page: whose
+ * @copy: 4 KiB from the pool
+ */
+struct vhdx_snapshot_page {
+	struct vhdx_page *page;
+	void *copy;
+};
+
+int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err);
+void vhdx_journal_free(struct vhdx_journal *j);
+int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
+void vhdx_journal_latch(struct vhdx_journal *j, int ret);
+int vhdx_journal_grow(struct vhdx_journal *j, u64 length);
+int vhdx_journal_refill(struct vhdx_journal *j);
+bool vhdx_journal_recycle(struct vhdx_journal *j);
+void vhdx_journal_cut(struct vhdx_journal *j);
+
+static inline void vhdx_journal_kick(struct vhdx_journal *j)
+{
+	j->img->kick(j->img);
+}
+
+static inline struct vhdx_shard *vhdx_journal_shard(struct vhdx_journal *j,
+						    u64 page)
+{
+	return &j->shard[page % VHDX_SHARDS];
+}
+
+/* The host has room for the page where it is in the file. */
+static inline bool vhdx_journal_prepared(const struct vhdx_journal *j, u64 page)
+{
+	u64 mib = page * VHDX_LOG_SECTOR_SIZE / VHDX_MIB;
+
+	return READ_ONCE(j->prepared[BIT_WORD(mib)]) & BIT_MASK(mib);
+}
+
+#endif

@@ -1,0 +1,817 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The crash enumerator: does any power cut lose what must not be lost?
+ *
+ * Runs short sequences of what a guest and an administrator do, on the very
+ * image/ that the driver runs, with a disk in memory that knows what its cache
+ * has not written yet. After every operation on the file, every landing of data
+ * and every answer it builds the states that a power cut may leave and
+ * checks each; crash_check.c says how. crash_world.c is the guest.
+ *
+ * What a sequence is made of is in the table of letters below.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "builder.h"
+#include "crash.h"
+#include "crash_mutants.h"
+
+/* --- trace and violations --- */
+
+static char *trace_text;
+static size_t trace_length, trace_room;
+static jmp_buf escape;
+static bool show_trace;
+static int tell_parent = -1;	/* a mutant's */
+
+void trace(const struct world *w, const char *format, ...)
+{
+	va_list args;
+
+	if (trace_room - trace_length < 512) {
+		trace_room += 1 << 16;
+		trace_text = realloc(trace_text, trace_room);
+		if (!trace_text)
+			err(1, "trace");
+	}
+	trace_length += sprintf(trace_text + trace_length, "#   %s",
+				w->level ? "      | " : "");
+	va_start(args, format);
+	trace_length += vsnprintf(trace_text + trace_length, 300, format, args);
+	va_end(args);
+	trace_text[trace_length++] = '\n';
+	trace_text[trace_length] = 0;
+}
+
+size_t trace_mark(void)
+{
+	return trace_length;
+}
+
+void trace_rewind(size_t mark)
+{
+	trace_length = mark;
+}
+
+/* --- workloads --- */
+
+struct letter {
+	char name;
+	const char *text;
+};
+
+static const struct letter letters[] = {
+	{ 'o', "overwrite" },
+	{ 'n', "write to a block that is not there" },
+	{ 'p', "write another part of it" },
+	{ 'm', "write to a block that is not there, another page of the BAT" },
+	{ 'e', "write over the edge of those blocks" },
+	{ 'd', "discard a block that was there" },
+	{ 'D', "discard the new block" },
+	{ 'x', "discard a block of the other page" },
+	{ 'z', "write zeroes to a part of a block that was there" },
+	{ 'Z', "write zeroes to a part of the new block" },
+	{ 'f', "flush" },
+	{ 'u', "overwrite with FUA" },
+	{ 'N', "write to a block that is not there, with FUA" },
+	{ 'M', "the same in the other page" },
+	{ 't', "two writes to one block at once, ending in order" },
+	{ 'T', "ending in reverse" },
+	{ 'g', "the first one fails" },
+	{ 'h', "the second one fails" },
+	{ 'b', "both fail" },
+	{ 'w', "two writes to two blocks at once" },
+	{ 'F', "two flushes around the end of a write" },
+	{ 'q', "detach and attach" },
+	{ 'k', "the driver dies, attach" },
+	{ 'c', "the power goes, attach" },
+};
+
+#define LETTERS		ARRAY_SIZE(letters)
+#define MAX_SEQUENCE	10U
+
+struct run {
+	char sequence[MAX_SEQUENCE + 1];
+	u32 half_length;
+	u64 step;
+	u32 window;
+	bool lazy;
+	u32 stall;
+	enum fault fault;
+	u32 fault_at;
+	u64 seed;
+};
+
+static const char *const fault_name[FAULTS] = {
+	[FAULT_NONE] = "none",
+	[FAULT_EIO] = "eio",
+	[FAULT_ENOSPC] = "enospc",
+	[FAULT_ENOSPC_TORN] = "enospc-torn",
+	[FAULT_ENOSPC_WHOLE] = "enospc-whole",
+	[FAULT_FULL] = "full",
+	[FAULT_DIE] = "die",
+	[FAULT_CUT] = "cut",
+};
+
+static struct run current_run;
+static struct disk template_disk;
+static u64 max_violations = 5;
+
+void violation(const char *format, ...)
+{
+	const struct run *r = &current_run;
+	va_list args;
+
+	explain_violation();
+	statistics.violations++;
+	va_start(args, format);
+	if (tell_parent >= 0) {
+		vdprintf(tell_parent, format, args);
+		exit(0);
+	}
+	printf("# VIOLATION: ");
+	vprintf(format, args);
+	va_end(args);
+	printf("\n#  --run %s --half %u --step %llu --window %u%s --stall %u",
+	       r->sequence, r->half_length, r->step, r->window, r->lazy ? " --lazy" : "", r->stall);
+	printf(" --fault %s@%u --run-seed %llu\n", fault_name[r->fault], r->fault_at, r->seed);
+	printf("%.*s", (int)trace_length, trace_text);
+	fflush(stdout);
+	longjmp(escape, 1);
+}
+
+/* --- the image that every workload starts from --- */
+
+static u32 template_id[PLACES];
+
+static int sink_write(void *ctx, const void *buf, size_t len, u64 offset)
+{
+	u8 bytes[SECTOR] __aligned(8);
+
+	while (len) {
+		u32 in_sector = offset % SECTOR;
+		size_t n = min(len, (size_t)SECTOR - in_sector);
+
+		memcpy(bytes, content_bytes(disk_value(ctx, offset / SECTOR)),
+		       SECTOR);
+		memcpy(bytes + in_sector, buf, n);
+		disk_set(ctx, offset / SECTOR, content_intern(bytes));
+		buf = (const u8 *)buf + n;
+		offset += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int sink_zero(void *ctx, u64 len, u64 offset)
+{
+	(void)ctx;
+	(void)len;
+	(void)offset;
+	return 0;
+}
+
+static int sink_resize(void *ctx, u64 size)
+{
+	struct disk *disk = ctx;
+
+	disk->size[0].size = size;
+	return 0;
+}
+
+/*
+ * Two blocks that are there, one in each of two pages of the BAT, and behind
+ * them a gap that holds what no one may ever see.
+ */
+static void make_template(void)
+{
+	static const struct builder_block blocks[] = {
+		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 513, .state = 6, .offset = BUILDER_PLACE },
+	};
+	const struct builder_sink sink = {
+		.write = sink_write,
+		.zero = sink_zero,
+		.resize = sink_resize,
+		.ctx = &template_disk,
+	};
+	u64 word[SECTOR / 8];
+	struct builder_layout layout;
+	struct builder builder;
+	u32 i, k;
+
+	disk_init(&template_disk);
+	memset(word, 0, sizeof(word));
+	content_intern(word);
+	builder_init(&builder);
+	builder.disk_size = 520 * MIB;
+	builder.block = blocks;
+	builder.blocks = ARRAY_SIZE(blocks);
+	builder.data_bytes = 2 * SECTOR;
+	if (builder_build(&builder, &sink, &layout))
+		errx(1, "the image cannot be made");
+	data_start = layout.blocks_offset / SECTOR;
+	log_start = layout.log_offset / SECTOR;
+	log_end = (layout.log_offset + layout.log_length) / SECTOR;
+	for (i = 0; i < SECTORS; i++) {
+		u64 sector = layout.file_size / SECTOR + tracked_sector[i];
+
+		for (k = 0; k < SECTOR / 8; k++)
+			word[k] = hash_mix(sector + k) | 1;
+		disk_set(&template_disk, sector, content_intern(word));
+		template_id[i] =
+			disk_value(&template_disk,
+				   data_start + tracked_sector[i]);
+		template_id[3 * SECTORS + i] =
+			disk_value(&template_disk, data_start + MIB / SECTOR +
+				   tracked_sector[i]);
+	}
+	template_disk.size[0].size = layout.file_size + MIB;
+}
+
+/* --- running one --- */
+
+static struct change *add_write(struct world *w, u32 block, u64 sector,
+				u32 sectors)
+{
+	return world_add(w, CHANGE_WRITE,
+			 tracked_block[block] * MIB + sector * SECTOR,
+			 sectors * SECTOR);
+}
+
+static void add_pair(struct world *w, char name)
+{
+	struct change *first = add_write(w, 1, 0, 1);
+	struct change *second = name == 'w' ? add_write(w, 2, 0, 1) :
+					      add_write(w, 1, 1, 1);
+
+	first->fails = name == 'g' || name == 'b';
+	second->fails = name == 'h' || name == 'b';
+	if (w->window > 1)
+		return;
+	change_reach(first, STATE_BEGUN);
+	change_reach(second, STATE_BEGUN);
+	if (name != 'T')
+		change_reach(first, STATE_DONE);
+	change_reach(second, STATE_DONE);
+	change_reach(first, STATE_DONE);
+}
+
+static void add_flushes(struct world *w)
+{
+	struct change *write = add_write(w, 1, 1, 1);
+
+	if (w->window == 1)
+		change_reach(write, STATE_LANDED);
+	world_add(w, CHANGE_FLUSH, 0, 0);
+	if (w->window == 1) {
+		change_advance(&w->change[w->changes - 1]);
+		change_advance(write);
+	}
+	world_add(w, CHANGE_FLUSH, 0, 0);
+}
+
+static void add_letter(struct world *w, char name)
+{
+	switch (name) {
+	case 'o':
+		add_write(w, 0, 1, 1);
+		break;
+	case 'n':
+		add_write(w, 1, 0, 1);
+		break;
+	case 'p':
+		add_write(w, 1, 1, 1);
+		break;
+	case 'm':
+		add_write(w, 2, 0, 2);
+		break;
+	case 'e':
+		add_write(w, 1, 2047, 2);
+		break;
+	case 'd':
+		world_add(w, CHANGE_DISCARD, tracked_block[0] * MIB, MIB);
+		break;
+	case 'D':
+		world_add(w, CHANGE_DISCARD, tracked_block[1] * MIB, MIB);
+		break;
+	case 'x':
+		world_add(w, CHANGE_DISCARD, tracked_block[3] * MIB, MIB);
+		break;
+	case 'z':
+		world_add(w, CHANGE_ZERO, tracked_block[0] * MIB + SECTOR,
+			  SECTOR);
+		break;
+	case 'Z':
+		world_add(w, CHANGE_ZERO, tracked_block[1] * MIB, SECTOR);
+		break;
+	case 'f':
+		world_add(w, CHANGE_FLUSH, 0, 0);
+		break;
+	case 'u':
+		add_write(w, 0, 0, 1)->fua = true;
+		break;
+	case 'N':
+		add_write(w, 1, 0, 1)->fua = true;
+		break;
+	case 'M':
+		add_write(w, 2, 0, 1)->fua = true;
+		break;
+	case 'F':
+		add_flushes(w);
+		break;
+	default:
+		add_pair(w, name);
+	}
+}
+
+/* The driver is dead or gave up: a new one comes. */
+static void revive(struct world *w)
+{
+	do {
+		world_die(w);
+	} while (world_attach(w));
+}
+
+static void settle(struct world *w)
+{
+	if (!w->dead)
+		world_run(w);
+	if (w->dead)
+		revive(w);
+}
+
+static void detach(struct world *w)
+{
+	settle(w);
+	if (world_detach(w))
+		world_die(w);
+}
+
+static void run_sequence(struct world *w, const char *sequence)
+{
+	if (world_attach(w))
+		revive(w);
+	for (; *sequence; sequence++) {
+		switch (*sequence) {
+		case 'q':
+			detach(w);
+			if (world_attach(w))
+				revive(w);
+			break;
+		case 'k':
+		case 'c':
+			settle(w);
+			w->cut = *sequence == 'c';
+			revive(w);
+			break;
+		default:
+			if (w->changes + 4 > MAX_OPS)
+				settle(w);
+			trace(w, "-- %c", *sequence);
+			add_letter(w, *sequence);
+			if (w->window == 1 || w->dead)
+				settle(w);
+		}
+	}
+	settle(w);
+	if (world_detach(w))
+		revive(w);
+}
+
+/* Returns how many operations on the file there were. */
+static u32 run_workload(const struct run *run)
+{
+	static struct world *w;
+	u32 i;
+
+	current_run = *run;
+	trace_rewind(0);
+	if (!w) {
+		w = malloc(sizeof(*w));
+		if (!w)
+			err(1, "world");
+	} else {
+		disk_free(&w->disk);
+	}
+	world_init(w, 0);
+	disk_copy(&w->disk, &template_disk);
+	w->half_length = run->half_length;
+	w->step = run->step;
+	w->window = run->window;
+	w->lazy = run->lazy;
+	w->stall = run->stall;
+	w->fault = run->fault;
+	w->fault_at = run->fault_at;
+	w->random = run->seed;
+	for (i = 0; i < PLACES; i++) {
+		values_set(&w->live[i], template_id[i]);
+		values_set(&w->may[i], template_id[i]);
+	}
+	statistics.runs++;
+	if (!setjmp(escape)) {
+		run_sequence(w, run->sequence);
+		vhdx_image_close(w->img);
+	} else if (statistics.violations >= max_violations) {
+		printf("Bail out! %llu violations\n",
+		       statistics.violations);
+		exit(1);
+	}
+	if (show_trace)
+		printf("%.*s", (int)trace_length, trace_text);
+	return w->ops;
+}
+
+/* --- all of them --- */
+
+struct plan {
+	bool full;
+	u64 seed;
+	u64 random;
+};
+
+static u32 plan_draw(struct plan *plan, u32 n)
+{
+	plan->random += 0x9E3779B97F4A7C15ULL;
+	return hash_mix(plan->random) % n;
+}
+
+/* One to three entries in a half, of one to five pages; growth ahead of need and at need. */
+static const u32 half_lengths[] = { 8192, 12288, 16384, 24576 };
+static const u64 steps[] = { 2 * MIB, 1 };
+
+/*
+ * The sequence undisturbed, then with something happening at an operation: one
+ * of @every choices is taken, or all.
+ */
+static void run_with_faults(struct plan *plan, struct run *run, u32 every)
+{
+	u32 ops, fault;
+
+	statistics.workloads++;
+	run->fault = FAULT_NONE;
+	run->fault_at = 0;
+	ops = run_workload(run);
+	for (run->fault_at = 1; run->fault_at <= ops; run->fault_at++)
+		for (fault = FAULT_EIO; fault < FAULTS; fault++) {
+			if (!plan->full && plan_draw(plan, every))
+				continue;
+			run->fault = fault;
+			run_workload(run);
+		}
+}
+
+static void run_variants(struct plan *plan, const char *sequence, u32 length)
+{
+	struct run run = { .window = 1, .seed = plan->seed };
+	u32 i, k;
+
+	snprintf(run.sequence, sizeof(run.sequence), "%s", sequence);
+	for (i = 0; i < ARRAY_SIZE(half_lengths); i++)
+		for (k = 0; k < ARRAY_SIZE(steps); k++) {
+			run.half_length = half_lengths[i];
+			run.step = steps[k];
+			/* Long ones are many: one variant is enough. */
+			if (!plan->full && length > 2 && plan_draw(plan, 16))
+				continue;
+			run_with_faults(plan, &run, length == 1 ? 1 :
+					length == 2 ? 40 : 200);
+		}
+}
+
+static void run_exhaustive(struct plan *plan, u32 length)
+{
+	char sequence[MAX_SEQUENCE + 1] = { 0 };
+	u32 index[MAX_SEQUENCE] = { 0 }, i;
+
+	for (;;) {
+		for (i = 0; i < length; i++)
+			sequence[i] = letters[index[i]].name;
+		run_variants(plan, sequence, length);
+		for (i = 0; i < length; i++) {
+			if (++index[i] < LETTERS)
+				break;
+			index[i] = 0;
+		}
+		if (i == length)
+			return;
+	}
+}
+
+/* Several at once, in an order that is drawn. */
+static void run_at_random(struct plan *plan, u32 count)
+{
+	u32 i, n;
+
+	for (n = 0; n < count; n++) {
+		u32 length = 2 + plan_draw(plan, MAX_SEQUENCE - 2);
+		struct run run = {
+			.half_length = half_lengths[plan_draw(plan, ARRAY_SIZE(half_lengths))],
+			.step = steps[plan_draw(plan, 2)],
+			.window = 1 + plan_draw(plan, 4),
+			.lazy = plan_draw(plan, 2),
+			.stall = plan_draw(plan, 6),
+			.seed = plan_draw(plan, U32_MAX),
+		};
+		u32 ops;
+
+		for (i = 0; i < length; i++)
+			run.sequence[i] =
+				letters[plan_draw(plan, LETTERS)].name;
+		statistics.workloads++;
+		ops = run_workload(&run);
+		for (i = 0; ops && i < 2; i++) {
+			run.fault_at = 1 + plan_draw(plan, ops);
+			run.fault = 1 + plan_draw(plan, FAULTS - 1);
+			run_workload(&run);
+		}
+	}
+}
+
+/* A write that is still in flight when its block is gone and reused. */
+static void run_stalled(struct plan *plan)
+{
+	static const char first[] = "oznutw", discard[] = "dDx",
+			  later[] = "nmeNMtw";
+	const u32 later_count = sizeof(later) - 1;
+	struct run run = {
+		.half_length = half_lengths[2],
+		.step = steps[1],
+		.window = 2,
+		.stall = 1,
+	};
+	u32 i, seed;
+
+	for (i = 0; i < (sizeof(first) - 1) * 3 * later_count * later_count; i++) {
+		run.sequence[0] = first[i / later_count / later_count / 3];
+		run.sequence[1] = discard[i / later_count / later_count % 3];
+		run.sequence[2] = 'f';
+		run.sequence[3] = later[i / later_count % later_count];
+		run.sequence[4] = later[i % later_count];
+		statistics.workloads++;
+		for (seed = 0; seed < 4; seed++) {
+			run.seed = plan_draw(plan, U32_MAX);
+			run_workload(&run);
+		}
+	}
+}
+
+static void report(const struct plan *plan)
+{
+	const struct statistics *s = &statistics;
+
+	printf("# seed %llu: %llu workloads, %llu runs, %llu operations on the file\n",
+	       (u64)plan->seed, s->workloads, s->runs, s->operations);
+	printf("# power cut at %llu places (%llu of them sampled), %llu states, %llu unique\n",
+	       s->cuts, s->sampled_cuts, s->states, s->unique);
+	printf("# %llu states opened for writing and written to; %llu states of cuts during that\n",
+	       s->replays, s->nested);
+	printf("# %llu violations\n", s->violations);
+}
+
+static void run_plan(struct plan *plan)
+{
+	plan->random = plan->seed;
+	run_exhaustive(plan, 1);
+	run_exhaustive(plan, 2);
+	run_stalled(plan);
+	run_at_random(plan, plan->full ? 100000 : 6000);
+	run_exhaustive(plan, 3);
+}
+
+/* --- mutants --- */
+
+/* Runs in a process of its own; true when it is caught. */
+static bool run_mutant(struct plan *plan, const struct mutant *mutant,
+		       char *text, size_t size)
+{
+	int pipe_fd[2], status;
+	ssize_t n = 0, got;
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(pipe_fd))
+		err(1, "pipe");
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		close(pipe_fd[0]);
+		tell_parent = pipe_fd[1];
+		mutant_select(mutant);
+		run_plan(plan);
+		exit(0);
+	}
+	close(pipe_fd[1]);
+	while (n < (ssize_t)size - 1 &&
+	       (got = read(pipe_fd[0], text + n, size - 1 - n)) > 0)
+		n += got;
+	text[n] = 0;
+	close(pipe_fd[0]);
+	if (waitpid(pid, &status, 0) != pid)
+		err(1, "waitpid");
+	/* A lock that is taken twice, for one. */
+	if (!n && status)
+		snprintf(text, size, "died: wait status 0x%x", status);
+	return n || status;
+}
+
+static int run_mutants(struct plan *plan, const struct mutant *only)
+{
+	u32 i, tests = 0, caught = 0, survived = 0, harmless = 0;
+	char text[200];
+
+	/* Or whatever is caught below says nothing about the mutants. */
+	if (run_mutant(plan, NULL, text, sizeof(text)))
+		errx(1, "without a mutant: %s", text);
+	for (i = 0; i < mutant_count; i++) {
+		const struct mutant *mutant = &mutants[i];
+
+		if (only ? mutant != only : !!mutant->harmless) {
+			harmless += !only;
+			continue;
+		}
+		tests++;
+		if (run_mutant(plan, mutant, text, sizeof(text))) {
+			caught++;
+			printf("ok %u - %s: %s\n", tests, mutant->name, text);
+		} else {
+			survived++;
+			printf("not ok %u - %s: %s\n", tests, mutant->name,
+			       mutant->rule);
+		}
+	}
+	for (i = 0; !only && i < mutant_count; i++)
+		if (mutants[i].harmless)
+			printf("# not run: %s: %s\n", mutants[i].name,
+			       mutants[i].harmless);
+	printf("# mutants killed: %u of %u; %u more can do no harm\n1..%u\n",
+	       caught, tests, harmless, tests);
+	return survived != 0;
+}
+
+enum {
+	OPT_SEED = 256,
+	OPT_FULL,
+	OPT_RUN,
+	OPT_HALF,
+	OPT_STEP,
+	OPT_WINDOW,
+	OPT_LAZY,
+	OPT_STALL,
+	OPT_FAULT,
+	OPT_RUN_SEED,
+	OPT_TRACE,
+	OPT_LETTERS,
+	OPT_MUTANT,
+	OPT_MUTANTS,
+	OPT_LIST_MUTANTS,
+	OPT_HELP,
+};
+
+static const struct option options[] = {
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "full", no_argument, NULL, OPT_FULL },
+	{ "run", required_argument, NULL, OPT_RUN },
+	{ "half", required_argument, NULL, OPT_HALF },
+	{ "step", required_argument, NULL, OPT_STEP },
+	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "lazy", no_argument, NULL, OPT_LAZY },
+	{ "stall", required_argument, NULL, OPT_STALL },
+	{ "fault", required_argument, NULL, OPT_FAULT },
+	{ "run-seed", required_argument, NULL, OPT_RUN_SEED },
+	{ "trace", no_argument, NULL, OPT_TRACE },
+	{ "letters", no_argument, NULL, OPT_LETTERS },
+	{ "mutant", required_argument, NULL, OPT_MUTANT },
+	{ "mutants", no_argument, NULL, OPT_MUTANTS },
+	{ "list-mutants", no_argument, NULL, OPT_LIST_MUTANTS },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ }
+};
+
+static void usage(FILE *out)
+{
+	fputs("Usage:\n"
+	      "       crash [--seed N] [--full]\n"
+	      "       crash --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
+	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
+	      "       crash --letters                           what they mean\n"
+	      "       crash --list-mutants                      rules that can be broken\n"
+	      "       crash-mutants --mutants                   is each of them caught?\n"
+	      "       crash-mutants --mutant NAME [--run ...]   one of them\n", out);
+}
+
+static void parse_fault(struct run *run, const char *text)
+{
+	const char *at = strchr(text, '@');
+	u32 i;
+
+	for (i = 0; at && i < FAULTS; i++)
+		if (strlen(fault_name[i]) == (size_t)(at - text) &&
+		    !memcmp(fault_name[i], text, at - text)) {
+			run->fault = i;
+			run->fault_at = strtoul(at + 1, NULL, 10);
+			return;
+		}
+	errx(2, "no fault: %s", text);
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = { .seed = 1 };
+	struct run run = {
+		.half_length = 16384, .step = 2 * MIB, .window = 1,
+	};
+	const struct mutant *mutant = NULL;
+	bool all_mutants = false;
+	u32 i;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_SEED:
+			plan.seed = strtoull(optarg, NULL, 10);
+			break;
+		case OPT_FULL:
+			plan.full = true;
+			break;
+		case OPT_RUN:
+			snprintf(run.sequence, sizeof(run.sequence), "%s",
+				 optarg);
+			break;
+		case OPT_HALF:
+			run.half_length = strtoul(optarg, NULL, 10);
+			break;
+		case OPT_STEP:
+			run.step = strtoull(optarg, NULL, 10);
+			break;
+		case OPT_WINDOW:
+			run.window = strtoul(optarg, NULL, 10);
+			break;
+		case OPT_LAZY:
+			run.lazy = true;
+			break;
+		case OPT_STALL:
+			run.stall = min(strtoul(optarg, NULL, 10), (unsigned long)MAX_OPS);
+			break;
+		case OPT_FAULT:
+			parse_fault(&run, optarg);
+			break;
+		case OPT_RUN_SEED:
+			run.seed = strtoull(optarg, NULL, 10);
+			break;
+		case OPT_TRACE:
+			show_trace = true;
+			break;
+		case OPT_LETTERS:
+			for (i = 0; i < LETTERS; i++)
+				printf("%c  %s\n", letters[i].name,
+				       letters[i].text);
+			return 0;
+		case OPT_MUTANT:
+			mutant = mutant_find(optarg);
+			if (!mutant)
+				errx(2, "no such mutant: %s", optarg);
+			break;
+		case OPT_MUTANTS:
+			all_mutants = true;
+			break;
+		case OPT_LIST_MUTANTS:
+			for (i = 0; i < mutant_count; i++)
+				printf("%-30s %s%s\n", mutants[i].name,
+				       mutants[i].rule, mutants[i].harmless ?
+				       " (not caught: harmless)" : "");
+			return 0;
+		case OPT_HELP:
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	/* Every image that is opened takes buffers of 1 MiB: keep them. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 26);
+	mallopt(M_TRIM_THRESHOLD, 1 << 28);
+	make_template();
+	if (!run.sequence[0] && (mutant || all_mutants))
+		return run_mutants(&plan, mutant);
+	mutant_select(mutant);
+	if (run.sequence[0]) {
+		deep_every = 1;
+		nested_every = 1;
+		run_workload(&run);
+	} else {
+		run_plan(&plan);
+	}
+	report(&plan);
+	printf("%sok 1 - no power cut loses anything\n1..1\n",
+	       statistics.violations ? "not " : "");
+	return statistics.violations != 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Mutants of image/: crash_mutants.patch puts these questions into a copy of
+ * it, so that each of its barriers and checks can be taken away by name.
+ */
+#ifndef TESTS_IMAGE_CRASH_MUTANTS_H
+#define TESTS_IMAGE_CRASH_MUTANTS_H
+
+#include <stdbool.h>
+
+/**
+ * struct mutant - a rule that can be broken
+ * @name: on the command line and in the patch
+ * @rule: what is done wrong
+ * @harmless: why nothing can notice; NULL when the enumerator has to
+ */
+struct mutant {
+	const char *name;
+	const char *rule;
+	const char *harmless;
+};
+
+extern const struct mutant mutants[];
+extern const unsigned int mutant_count;
+
+const struct mutant *mutant_find(const char *name);
+void mutant_select(const struct mutant *mutant);
+bool crash_mutant(const char *name);
+bool crash_mutant_of(const char *who, const char *what);
+
+#endif
