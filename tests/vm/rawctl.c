@@ -408,10 +408,10 @@ static void detach_rules(const char *image)
 	answers(ioctl(control, VHDX_CTL_DETACH, &arg), EINVAL,
 		"detach: unknown flag");
 	arg.flags = 0;
-	arg.reserved = 1;
+	arg.unclean = 1;
 	answers(ioctl(control, VHDX_CTL_DETACH, &arg), EINVAL,
-		"detach: reserved field");
-	arg.reserved = 0;
+		"detach: field for the answer");
+	arg.unclean = 0;
 	arg.size = 8;
 	answers(ioctl(control, VHDX_CTL_DETACH, &arg), EINVAL,
 		"detach: short struct");

@@ -212,7 +212,7 @@ static long vhdx_ctl_detach(void __user *arg)
 	detach = vhdx_copy_arg(arg, sizeof(*detach));
 	if (IS_ERR(detach))
 		return PTR_ERR(detach);
-	if (!detach->flags && !detach->reserved)
+	if (!detach->flags && !detach->unclean)
 		ret = vhdx_device_detach(detach->index);
 	kfree(detach);
 	return ret;

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #define VHDX_CONTROL_NAME	"vhdx-control"
-#define VHDX_ABI_VERSION	1
+#define VHDX_ABI_VERSION	2
 
 #define VHDX_ERROR_SIZE		256
 #define VHDX_MAX_FDS		65	/* an image and 64 parents */
@@ -34,7 +34,17 @@ struct vhdx_ctl_version {
 	char driver[48];
 };
 
+/*
+ * The descriptor of an image to be written must be open for writing. At most one
+ * of DIRECT_IO and BUFFERED_IO; without either the driver chooses.
+ */
 #define VHDX_ATTACH_READ_ONLY	(1U << 0)
+#define VHDX_ATTACH_AUTOCLEAR	(1U << 1)	/* detach at the last close */
+#define VHDX_ATTACH_DIRECT_IO	(1U << 2)	/* or fail */
+#define VHDX_ATTACH_BUFFERED_IO	(1U << 3)
+#define VHDX_ATTACH_NO_PART_SCAN (1U << 4)	/* no partitions, now or later */
+#define VHDX_ATTACH_NO_REPLAY	(1U << 5)	/* refuse a dirty log */
+#define VHDX_ATTACH_NO_DISCARD	(1U << 6)	/* the disk cannot discard */
 
 /**
  * struct vhdx_ctl_attach - attach an image
@@ -58,24 +68,27 @@ struct vhdx_ctl_attach {
 	char error[VHDX_ERROR_SIZE];
 };
 
+#define VHDX_DETACH_LAZY	(1U << 0)	/* when its last opener closes it */
+
 /**
  * struct vhdx_ctl_detach - detach a disk
  * @size: sizeof this structure (in)
- * @flags: zero (in)
+ * @flags: VHDX_DETACH_* (in)
  * @index: N of /dev/vhdxN (in)
- * @reserved: zero
+ * @unclean: zero (in); when the disk is gone but its log could not be emptied,
+ *	the errno of why: the next attach replays it (out)
  */
 struct vhdx_ctl_detach {
 	__u32 size;
 	__u32 flags;
 	__s32 index;
-	__u32 reserved;
+	__u32 unclean;
 };
 
 #define VHDX_CTL_MAGIC		0xD5
 
 #define VHDX_CTL_VERSION	_IOWR(VHDX_CTL_MAGIC, 0, struct vhdx_ctl_version)
 #define VHDX_CTL_ATTACH		_IOWR(VHDX_CTL_MAGIC, 1, struct vhdx_ctl_attach)
-#define VHDX_CTL_DETACH		_IOW(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)
+#define VHDX_CTL_DETACH		_IOWR(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)
 
 #endif
