@@ -12,7 +12,8 @@
 #define MIB	VHDX_MIB
 #define TIB	(1024 * 1024 * MIB)
 
-static void fail_each(struct kunit *test, struct memfile *mf)
+static void fail_each(struct kunit *test, struct memfile *mf,
+		      unsigned int flags)
 {
 	struct vhdx_image *img = NULL;
 	const long before = alloc_outstanding();
@@ -21,7 +22,8 @@ static void fail_each(struct kunit *test, struct memfile *mf)
 	int ret;
 
 	alloc_fail_at(0);
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, 0, &img, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, flags, &img,
+						 &err));
 	count = alloc_count();
 	vhdx_image_close(img);
 	KUNIT_EXPECT_GE(test, count, 8);
@@ -29,7 +31,7 @@ static void fail_each(struct kunit *test, struct memfile *mf)
 	for (n = 1; n <= count; n++) {
 		img = NULL;
 		alloc_fail_at(n);
-		ret = vhdx_image_open(&mf->file, 0, &img, &err);
+		ret = vhdx_image_open(&mf->file, flags, &img, &err);
 		alloc_fail_at(0);
 		KUNIT_ASSERT_EQ_MSG(test, ret, -ENOMEM, "allocation %ld", n);
 		KUNIT_EXPECT_NULL(test, img);
@@ -39,6 +41,7 @@ static void fail_each(struct kunit *test, struct memfile *mf)
 		KUNIT_EXPECT_EQ_MSG(test, alloc_outstanding(), before,
 				    "allocation %ld", n);
 	}
+	KUNIT_EXPECT_EQ(test, mf->records, 0);
 }
 
 static void nomem_dynamic(struct kunit *test)
@@ -54,7 +57,20 @@ static void nomem_dynamic(struct kunit *test)
 	b.block = blocks;
 	b.blocks = ARRAY_SIZE(blocks);
 	b.data_bytes = 512;
-	fail_each(test, guest_build(test, &b, &layout));
+	fail_each(test, guest_build(test, &b, &layout), 0);
+}
+
+/* Everything that a commit needs is there before the first write. */
+static void nomem_writable(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 3, 6, 0 } };
+	struct builder_layout layout;
+	struct builder b;
+
+	builder_init(&b);
+	b.block = blocks;
+	b.blocks = ARRAY_SIZE(blocks);
+	fail_each(test, guest_build(test, &b, &layout), VHDX_OPEN_WRITE);
 }
 
 static void nomem_differencing(struct kunit *test)
@@ -71,7 +87,7 @@ static void nomem_differencing(struct kunit *test)
 	b.block = blocks;
 	b.blocks = ARRAY_SIZE(blocks);
 	b.data_bytes = 512;
-	fail_each(test, guest_build(test, &b, &layout));
+	fail_each(test, guest_build(test, &b, &layout), 0);
 }
 
 static void nomem_dirty(struct kunit *test)
@@ -83,7 +99,7 @@ static void nomem_dirty(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, image);
 	KUNIT_ASSERT_EQ(test, 0, bad_input_make(bad_input_find("log-wraps"),
 						image, mf));
-	fail_each(test, mf);
+	fail_each(test, mf, 0);
 }
 
 /* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */
@@ -139,6 +155,7 @@ static void memory_hostile(struct kunit *test)
 
 static struct kunit_case nomem_cases[] = {
 	KUNIT_CASE(nomem_dynamic),
+	KUNIT_CASE(nomem_writable),
 	KUNIT_CASE(nomem_differencing),
 	KUNIT_CASE(nomem_dirty),
 	KUNIT_CASE(memory_64t),

@@ -15,6 +15,11 @@ static void close_image(void *ctx)
 	vhdx_image_close(ctx);
 }
 
+static void kick(struct vhdx_image *img)
+{
+	img->owner = img;
+}
+
 /**
  * guest_file() - an empty file in memory
  * @test: that it goes away with
@@ -46,19 +51,15 @@ struct memfile *guest_build(struct kunit *test, const struct builder *b,
 	return mf;
 }
 
-/**
- * guest_open() - open an image that must open
- * @test: that it is closed with
- * @mf: the image
- */
-struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
+static struct vhdx_image *open_with(struct kunit *test, struct memfile *mf,
+				    unsigned int flags)
 {
 	char text[VHDX_ERROR_LENGTH] = "";
 	struct vhdx_image *img = NULL;
 	struct vhdx_error err;
 	int ret;
 
-	ret = vhdx_image_open(&mf->file, 0, &img, &err);
+	ret = vhdx_image_open(&mf->file, flags, &img, &err);
 	if (ret)
 		vhdx_error_print(text, sizeof(text), &err);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "%s", text);
@@ -66,6 +67,51 @@ struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, close_image,
 							   img));
 	return img;
+}
+
+/**
+ * guest_open() - open an image that must open
+ * @test: that it is closed with
+ * @mf: the image
+ */
+struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
+{
+	return open_with(test, mf, 0);
+}
+
+/**
+ * guest_open_writable() - open an image that must open for writing
+ * @test: that it is closed with
+ * @mf: the image
+ */
+struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf)
+{
+	struct vhdx_image *img = open_with(test, mf, VHDX_OPEN_WRITE);
+
+	img->kick = kick;
+	return img;
+}
+
+/**
+ * guest_close() - close an image before the test ends, as if the driver died
+ * @test: running
+ * @img: open
+ */
+void guest_close(struct kunit *test, struct vhdx_image *img)
+{
+	kunit_release_action(test, close_image, img);
+}
+
+/**
+ * guest_finish() - end writing, which must go well, and close
+ * @test: running
+ * @img: open for writing
+ */
+void guest_finish(struct kunit *test, struct vhdx_image *img)
+{
+	guest_work(img);
+	KUNIT_EXPECT_EQ(test, 0, vhdx_image_finish(img));
+	guest_close(test, img);
 }
 
 /**
@@ -146,4 +192,24 @@ void guest_check_block_ends(struct kunit *test, const struct vhdx_image *img,
 	from = end >= 8192 ? end - 8192 : 0;
 	guest_check_built(test, img, b, from,
 			  min(from + 16384, b->disk_size) - from);
+}
+
+static void expect_byte(const void *ctx, void *buf, size_t len, u64 pos)
+{
+	(void)pos;
+	memset(buf, *(const u8 *)ctx, len);
+}
+
+/**
+ * guest_check_byte() - a guest must read one byte all over
+ * @test: running
+ * @img: the image
+ * @pos: bytes on the virtual disk
+ * @len: bytes
+ * @byte: that one
+ */
+void guest_check_byte(struct kunit *test, const struct vhdx_image *img, u64 pos,
+		      u64 len, u8 byte)
+{
+	guest_check(test, img, expect_byte, &byte, pos, len);
 }

@@ -125,10 +125,114 @@ static int op_next_data(struct vhdx_file *file, u64 offset, u64 *data)
 	return count_op(mf);
 }
 
+static bool is_faulty(struct memfile *mf, const struct memfile_record *record)
+{
+	struct memfile_fault *fault = &mf->fault;
+
+	if (!(fault->ops & record->op))
+		return false;
+	if (record->offset + max(record->length, 1ULL) <= fault->from ||
+	    (fault->to && record->offset >= fault->to))
+		return false;
+	if (fault->skip) {
+		fault->skip--;
+		return false;
+	}
+	if (!fault->times)
+		return false;
+	fault->times--;
+	return true;
+}
+
+/* Records an operation and tells whether it is to fail. */
+static int begin_op(struct memfile *mf, enum memfile_op op, u64 offset,
+		    u64 length, bool unmap)
+{
+	struct memfile_record record = {
+		.op = op,
+		.unmap = unmap,
+		.offset = offset,
+		.length = length,
+	};
+
+	record.ret = count_op(mf);
+	if (!record.ret && is_faulty(mf, &record))
+		record.ret = mf->fault.errnum;
+	if (!record.ret && op == MEMFILE_ALLOCATE && offset + length > mf->room)
+		record.ret = -ENOSPC;
+	if (!mf->record)
+		mf->record = kvcalloc(MEMFILE_RECORDS, sizeof(*mf->record),
+				      GFP_KERNEL);
+	if (!mf->record)
+		return -ENOMEM;
+	if (mf->records < MEMFILE_RECORDS)
+		mf->record[mf->records] = record;
+	mf->records++;
+	if (mf->before)
+		mf->before(mf, &record);
+	return record.ret;
+}
+
+static int op_write(struct vhdx_file *file, const void *buf, size_t len,
+		    u64 offset)
+{
+	struct memfile *mf = container_of(file, struct memfile, file);
+	int ret = begin_op(mf, MEMFILE_WRITE, offset, len, false);
+
+	/* The layer must not rely on a file that grows by being written. */
+	if (!ret && offset + len > mf->size)
+		ret = -EINVAL;
+	return ret ? : memfile_write(mf, buf, len, offset);
+}
+
+static int op_flush(struct vhdx_file *file)
+{
+	struct memfile *mf = container_of(file, struct memfile, file);
+
+	return begin_op(mf, MEMFILE_FLUSH, 0, 0, false);
+}
+
+static int op_resize(struct vhdx_file *file, u64 size)
+{
+	struct memfile *mf = container_of(file, struct memfile, file);
+	int ret = begin_op(mf, MEMFILE_RESIZE, size, 0, false);
+
+	if (!ret)
+		memfile_resize(mf, size);
+	return ret;
+}
+
+static int op_allocate(struct vhdx_file *file, u64 offset, u64 len)
+{
+	struct memfile *mf = container_of(file, struct memfile, file);
+	int ret = begin_op(mf, MEMFILE_ALLOCATE, offset, len, false);
+
+	if (!ret && offset + len > mf->size)
+		memfile_resize(mf, offset + len);
+	return ret;
+}
+
+static int op_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
+{
+	struct memfile *mf = container_of(file, struct memfile, file);
+	int ret = begin_op(mf, MEMFILE_ZERO, offset, len, unmap);
+
+	if (!ret && offset + len > mf->size)
+		ret = -EINVAL;
+	if (!ret)
+		memfile_punch(mf, offset, len);
+	return ret;
+}
+
 static const struct vhdx_file_ops memfile_ops = {
 	.read = op_read,
 	.size = op_size,
 	.next_data = op_next_data,
+	.write = op_write,
+	.flush = op_flush,
+	.resize = op_resize,
+	.allocate = op_allocate,
+	.zero = op_zero,
 };
 
 /**
@@ -140,6 +244,7 @@ void memfile_init(struct memfile *mf)
 	memset(mf, 0, sizeof(*mf));
 	mf->file.ops = &memfile_ops;
 	mf->fail_errnum = -EIO;
+	mf->room = U64_MAX;
 }
 
 static void free_tree(struct memfile *mf, void **node, int level)
@@ -165,6 +270,9 @@ void memfile_destroy(struct memfile *mf)
 		free_tree(mf, mf->root, LEVELS - 1);
 	mf->root = NULL;
 	mf->size = 0;
+	kvfree(mf->record);
+	mf->record = NULL;
+	mf->records = 0;
 }
 
 /**
@@ -264,6 +372,38 @@ void memfile_resize(struct memfile *mf, u64 size)
 }
 
 /**
+ * memfile_punch() - turn a range into a hole
+ * @mf: the file
+ * @offset: bytes
+ * @len: bytes; parts of pages are zeroed
+ */
+void memfile_punch(struct memfile *mf, u64 offset, u64 len)
+{
+	u64 end = offset + len;
+
+	while (offset < end) {
+		u64 page = next_page(mf, offset >> PAGE_BITS);
+		u32 in_page;
+		size_t n;
+		void **slot;
+
+		if (page == U64_MAX)
+			return;
+		offset = max(offset, page << PAGE_BITS);
+		if (offset >= end)
+			return;
+		in_page = offset & (MEMFILE_PAGE - 1);
+		n = min_t(u64, end - offset, MEMFILE_PAGE - in_page);
+		slot = find_slot(mf, page, false);
+		if (n == MEMFILE_PAGE)
+			drop_page(mf, slot);
+		else if (*slot != zero_page)
+			memset(*slot + in_page, 0, n);
+		offset += n;
+	}
+}
+
+/**
  * memfile_next_data() - as SEEK_DATA
  * @mf: the file
  * @offset: bytes
@@ -307,6 +447,48 @@ void memfile_count_from_zero(struct memfile *mf)
 	mf->read_bytes = 0;
 	mf->ops = 0;
 	mf->fail_op = 0;
+	mf->records = 0;
+	memset(&mf->fault, 0, sizeof(mf->fault));
+}
+
+/**
+ * memfile_count() - how many operations were recorded
+ * @mf: the file
+ * @ops: a mask of enum memfile_op: of these
+ */
+u32 memfile_count(const struct memfile *mf, unsigned int ops)
+{
+	u32 n = 0, i;
+
+	for (i = 0; i < min(mf->records, MEMFILE_RECORDS); i++)
+		n += !!(mf->record[i].op & ops);
+	return n;
+}
+
+/**
+ * memfile_find() - find a recorded operation
+ * @mf: the file
+ * @from: its number is this or more
+ * @ops: a mask of enum memfile_op: one of these
+ * @offset: bytes: covers this, or U64_MAX for any
+ *
+ * Return: the first such one, or NULL.
+ */
+const struct memfile_record *memfile_find(const struct memfile *mf, u32 from,
+					  unsigned int ops, u64 offset)
+{
+	u32 i;
+
+	for (i = from; i < min(mf->records, MEMFILE_RECORDS); i++) {
+		const struct memfile_record *record = &mf->record[i];
+
+		if (record->op & ops &&
+		    (offset == U64_MAX ||
+		     (offset >= record->offset &&
+		      offset - record->offset < max(record->length, 1ULL))))
+			return record;
+	}
+	return NULL;
 }
 
 static int sink_write(void *ctx, const void *buf, size_t len, u64 offset)

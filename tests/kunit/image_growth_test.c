@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where fresh runs come from: the end of the file, its gaps, what was freed;
+ * and what a full host makes of that.
+ */
+#include <kunit/test.h>
+
+#include "guest.h"
+#include "writer_test.h"
+
+#define MIB	VHDX_MIB
+#define GIB	(1024 * MIB)
+#define TIB	(1024 * GIB)
+
+/* --- the end of the file -------------------------------------------------------- */
+
+/* In steps ahead of need: the next is there before the last is used up. */
+static void growth_steps(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	u64 i;
+
+	writer_build(test, w);
+	writer_open(test, w);
+	for (i = 0; i < 200; i++) {
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+		guest_work(w->img);
+		KUNIT_ASSERT_EQ(test, writer_offset(w, i * MIB),
+				w->layout.file_size + i * MIB);
+		KUNIT_ASSERT_GE(test, w->mf->size,
+				w->layout.file_size + (i + 32) * MIB);
+		KUNIT_ASSERT_LE(test, w->mf->size,
+				w->layout.file_size + (i + 97) * MIB);
+		KUNIT_ASSERT_EQ(test, w->img->file_size, w->mf->size);
+	}
+	/* One for the log, one for the BAT. */
+	KUNIT_EXPECT_EQ(test, memfile_count(w->mf, MEMFILE_ALLOCATE), 2 + 4);
+	KUNIT_EXPECT_EQ(test, memfile_count(w->mf, MEMFILE_RESIZE), 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.file_size + 200 * MIB);
+}
+
+/* Every entry says that the file is as long as it was when it was flushed. */
+static void growth_is_stable(struct kunit *test)
+{
+	const struct memfile_record *record;
+	struct writer *w = writer_init(test);
+	u32 i;
+
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	for (i = 0; i < w->mf->records; i++) {
+		record = &w->mf->record[i];
+		if (record->op == MEMFILE_ALLOCATE &&
+		    record->offset == w->layout.file_size)
+			break;
+	}
+	KUNIT_ASSERT_LT(test, i + 1, w->mf->records);
+	KUNIT_EXPECT_EQ(test, w->mf->record[i + 1].op, MEMFILE_FLUSH);
+}
+
+static void growth_big_blocks(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+
+	w->b.block_size = 256 * MIB;
+	w->b.disk_size = 2 * GIB;
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, GIB, 512, 1), 0);
+	KUNIT_EXPECT_NOT_NULL(test, memfile_find(w->mf, 0, MEMFILE_ALLOCATE,
+						 w->layout.file_size + 255 * MIB));
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.file_size + 256 * MIB);
+}
+
+/* A host that cannot promise room gets a longer file. */
+static void growth_without_allocate(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+
+	writer_build(test, w);
+	writer_open(test, w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX,
+		.errnum = -EOPNOTSUPP,
+	};
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.file_size + 64 * MIB);
+	KUNIT_EXPECT_NOT_NULL(test, memfile_find(w->mf, 0, MEMFILE_RESIZE,
+						 w->layout.file_size + 64 * MIB));
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.file_size + MIB);
+}
+
+/* --- a full host ----------------------------------------------------------------- */
+
+/* Smaller steps first, then the write fails, and works again when it can. */
+static void growth_full_host(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	u64 end, i;
+
+	writer_build(test, w);
+	writer_open(test, w);
+	end = w->layout.file_size;
+	w->mf->room = end + 10 * MIB;
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), 0);
+	guest_end(w->img, &gw, 0);
+	/* What the first write made of it: the first change and the BAT's page. */
+	writer_skip(w, 7);
+	CHECK_RECORDS(test, w,
+		      RECORD(MEMFILE_ALLOCATE, end, 64 * MIB, -ENOSPC, false),
+		      RECORD(MEMFILE_ALLOCATE, end, 32 * MIB, -ENOSPC, false),
+		      RECORD(MEMFILE_ALLOCATE, end, 16 * MIB, -ENOSPC, false),
+		      ALLOCATES(end, 8 * MIB),
+		      FLUSHES);
+	for (i = 1; i < 10; i++)
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + 10 * MIB);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, i * MIB, 512), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 99 * MIB, 512),
+			-ENOSPC);
+	/* Nothing else breaks. */
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB, 512, 2), 0);
+	KUNIT_EXPECT_EQ(test, guest_zero(w->img, 99 * MIB, 512), 0);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	guest_check_byte(test, w->img, 9 * MIB, 512, 1);
+	guest_check_byte(test, w->img, 10 * MIB, MIB, 0);
+
+	w->mf->room = U64_MAX;
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 10 * MIB, 512, 3), 0);
+	guest_finish(test, w->img);
+	w->img = guest_open(test, w->mf);
+	guest_check_byte(test, w->img, 2 * MIB, 512, 2);
+	guest_check_byte(test, w->img, 10 * MIB, 512, 3);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + 11 * MIB);
+}
+
+/* The room for the log, and for a page of the BAT, is asked for beforehand. */
+static void growth_full_host_metadata(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	u64 place[2];
+	u32 i;
+
+	writer_build(test, w);
+	place[0] = w->layout.log_offset;
+	place[1] = w->layout.bat_offset;
+	for (i = 0; i < 2; i++) {
+		writer_open(test, w);
+		w->mf->fault = (struct memfile_fault){
+			.ops = MEMFILE_ALLOCATE, .times = 1, .errnum = -ENOSPC,
+			.from = place[i], .to = place[i] + 1,
+		};
+		KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512),
+				-ENOSPC);
+		KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+		KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+		KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+		guest_finish(test, w->img);
+		memfile_resize(w->mf, w->layout.file_size);
+		memfile_punch(w->mf, w->layout.bat_offset, 4096);
+	}
+}
+
+/* --- gaps -------------------------------------------------------------------------- */
+
+/* An image with room for so many MiB before its only block. */
+static struct writer *gap_init(struct kunit *test, u64 gap)
+{
+	struct builder_block *block = kunit_kzalloc(test, sizeof(*block),
+						    GFP_KERNEL);
+	struct writer *w = writer_init(test);
+
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	block->block = 100;
+	block->state = 6;
+	block->offset = 4 * MIB + gap;
+	w->b.block = block;
+	w->b.blocks = 1;
+	writer_build(test, w);
+	/* What a crash left: nobody knows what lies there. */
+	KUNIT_ASSERT_EQ(test, w->layout.blocks_offset, 4 * MIB);
+	memfile_resize(w->mf, block->offset + w->b.block_size);
+	for (; gap; gap -= MIB)
+		KUNIT_ASSERT_EQ(test, 0, memfile_write(w->mf, "garbage", 7,
+						       block->offset - gap));
+	return w;
+}
+
+static void growth_gaps(struct kunit *test)
+{
+	struct writer *w = gap_init(test, 3 * MIB);
+	u64 i, at = 4 * MIB;
+
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 512, 512, 1), 0);
+	writer_skip(w, 7);
+	CHECK_RECORDS(test, w,
+		      ZEROES(at, MIB),
+		      ZEROES(at + MIB, MIB),
+		      ZEROES(at + 2 * MIB, MIB),
+		      FLUSHES);
+	for (i = 0; i < 5; i++)
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB + 512, 512,
+						  1), 0);
+	for (i = 0; i < 5; i++) {
+		KUNIT_EXPECT_EQ(test, writer_offset(w, i * MIB),
+				at + (i + (i >= 3)) * MIB);
+		guest_check_byte(test, w->img, i * MIB, 512, 0);
+	}
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, at + 6 * MIB);
+}
+
+/* A gap that cannot be zeroed is passed over; those behind it are not. */
+static void growth_gap_bad(struct kunit *test)
+{
+	struct writer *w = gap_init(test, 3 * MIB);
+	struct guest_write gw;
+
+	w->mf->room = w->mf->size;
+	writer_open(test, w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = U64_MAX, .errnum = -EIO,
+		.from = 5 * MIB, .to = 6 * MIB,
+	};
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), 4 * MIB);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), 6 * MIB);
+	KUNIT_EXPECT_EQ(test, vhdx_image_failed(w->img), 0);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 2 * MIB, 512),
+			-ENOSPC);
+	guest_finish(test, w->img);
+}
+
+/* --- freed runs ------------------------------------------------------------------------ */
+
+/* A run that cannot be punched is not used, and no harm comes of it. */
+static void growth_punch_fails(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 3, 6, 0 }, { 4, 6, 0 } };
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	w->mf->room = w->layout.file_size;
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 3), 0);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 4), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EIO,
+		.from = w->layout.blocks_offset,
+		.to = w->layout.blocks_offset + MIB,
+	};
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), w->layout.blocks_offset + MIB);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, MIB, 512), -ENOSPC);
+	guest_finish(test, w->img);
+}
+
+/* --- fixed images ------------------------------------------------------------------------ */
+
+/* A fixed image keeps what it had: parts are zeroed where they are. */
+static void growth_fixed_zero(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	u64 i, end;
+
+	w->b.fixed = true;
+	w->b.default_state = 6;
+	writer_build(test, w);
+	end = w->layout.file_size;
+	writer_open(test, w);
+	for (i = 0; i < 16; i++)
+		KUNIT_EXPECT_EQ(test, guest_zero(w->img, i * MIB, MIB), 0);
+	guest_check_byte(test, w->img, 0, 16 * MIB, 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+	for (i = 0; i < 16; i++)
+		KUNIT_EXPECT_EQ(test, writer_entry(w, i),
+				(w->layout.blocks_offset + i * MIB) | 6);
+}
+
+static struct kunit_case image_growth_cases[] = {
+	KUNIT_CASE(growth_steps),
+	KUNIT_CASE(growth_is_stable),
+	KUNIT_CASE(growth_big_blocks),
+	KUNIT_CASE(growth_without_allocate),
+	KUNIT_CASE(growth_full_host),
+	KUNIT_CASE(growth_full_host_metadata),
+	KUNIT_CASE(growth_gaps),
+	KUNIT_CASE(growth_gap_bad),
+	KUNIT_CASE(growth_punch_fails),
+	KUNIT_CASE(growth_fixed_zero),
+	{}
+};
+
+static struct kunit_suite image_growth_suite = {
+	.name = "vhdx_image_growth",
+	.test_cases = image_growth_cases,
+};
+
+kunit_test_suite(image_growth_suite);

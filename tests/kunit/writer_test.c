@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <kunit/test.h>
+
+#include "writer_test.h"
+
+/**
+ * writer_init() - to be built: a dynamic image that holds nothing
+ * @test: that it goes away with
+ */
+struct writer *writer_init(struct kunit *test)
+{
+	struct writer *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	builder_init(&w->b);
+	/* The file grows by 64 MiB; room for that and more. */
+	w->b.disk_size = 256 * VHDX_MIB;
+	return w;
+}
+
+/**
+ * writer_build() - build the image
+ * @test: running
+ * @w: with @b filled in
+ */
+void writer_build(struct kunit *test, struct writer *w)
+{
+	w->mf = guest_build(test, &w->b, &w->layout);
+}
+
+/**
+ * writer_open() - open it for writing, and record from then on
+ * @test: running
+ * @w: built
+ */
+void writer_open(struct kunit *test, struct writer *w)
+{
+	w->img = guest_open_writable(test, w->mf);
+	writer_forget(w);
+}
+
+/**
+ * writer_forget() - record from now on; nothing fails any more
+ * @w: built
+ */
+void writer_forget(struct writer *w)
+{
+	memfile_count_from_zero(w->mf);
+	w->seen = 0;
+}
+
+/**
+ * writer_entry() - a payload block's entry as it is in place in the file
+ * @w: built
+ * @block: its number
+ */
+u64 writer_entry(const struct writer *w, u64 block)
+{
+	__le64 entry;
+
+	memfile_read(w->mf, &entry, sizeof(entry), w->layout.bat_offset +
+		     8 * builder_bat_index(&w->layout, block));
+	return le64_to_cpu(entry);
+}
+
+/**
+ * writer_offset() - where in the file a place of the disk is now
+ * @w: open
+ * @pos: bytes on the virtual disk
+ *
+ * Return: bytes, 0 when nowhere.
+ */
+u64 writer_offset(const struct writer *w, u64 pos)
+{
+	struct vhdx_extent extent;
+
+	vhdx_image_map(w->img, pos, 512, &extent);
+	return extent.type == VHDX_EXTENT_FILE ? extent.offset : 0;
+}
+
+/**
+ * writer_is_mapped() - is a place of the disk in the file
+ * @w: open
+ * @pos: bytes on the virtual disk
+ */
+bool writer_is_mapped(const struct writer *w, u64 pos)
+{
+	return writer_offset(w, pos);
+}
+
+/**
+ * writer_skip() - let check_records() begin later
+ * @w: built
+ * @records: by so many
+ */
+void writer_skip(struct writer *w, u32 records)
+{
+	w->seen += records;
+}
+
+/**
+ * writer_until() - let check_records() begin at some operation, or find none
+ * @w: built
+ * @ops: a mask of enum memfile_op
+ */
+void writer_until(struct writer *w, unsigned int ops)
+{
+	const struct memfile_record *record;
+
+	record = memfile_find(w->mf, w->seen, ops, U64_MAX);
+	w->seen = record ? record - w->mf->record : w->mf->records;
+}
+
+/**
+ * check_records() - operations of the file, in their order
+ * @test: running
+ * @w: built; what is checked is not looked at again
+ * @expected: what must come now
+ * @n: how many
+ */
+void check_records(struct kunit *test, struct writer *w,
+		   const struct memfile_record *expected, u32 n)
+{
+	u32 i;
+
+	KUNIT_ASSERT_LE(test, w->seen + n, min(w->mf->records, MEMFILE_RECORDS));
+	for (i = 0; i < n; i++) {
+		const struct memfile_record *seen = &w->mf->record[w->seen + i];
+
+		KUNIT_EXPECT_EQ_MSG(test, seen->op, expected[i].op,
+				    "operation %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, seen->offset, expected[i].offset,
+				    "operation %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, seen->length, expected[i].length,
+				    "operation %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, seen->unmap, expected[i].unmap,
+				    "operation %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, seen->ret, expected[i].ret,
+				    "operation %u", i);
+	}
+	w->seen += n;
+}
