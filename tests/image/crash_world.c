@@ -282,7 +282,7 @@ static void shrink(struct world *w)
 	j->max_pages = 0;
 	while (vhdx_log_entry_length(j->max_pages + 1) <= j->half_length)
 		j->max_pages++;
-	j->step = w->step;
+	w->img->growth_step = w->step;
 }
 
 /**

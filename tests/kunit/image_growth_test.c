@@ -75,6 +75,29 @@ static void growth_big_blocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.file_size + 256 * MIB);
 }
 
+/* The owner says how far ahead; a block is the least. */
+static void growth_step_chosen(struct kunit *test)
+{
+	static const u64 steps[] = { 1, 3 * MIB, 16 * MIB + 4096, 128 * MIB };
+	static const u64 grown[] = { 2 * MIB, 2 * MIB, 16 * MIB, 128 * MIB };
+	struct writer *w;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		w = writer_init(test);
+		w->b.block_size = 2 * MIB;
+		writer_build(test, w);
+		writer_open(test, w);
+		w->img->growth_step = steps[i];
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+		writer_skip(w, 7);
+		CHECK_RECORDS(test, w,
+			      ALLOCATES(w->layout.file_size, grown[i]),
+			      FLUSHES);
+		guest_finish(test, w->img);
+	}
+}
+
 /* A host that cannot promise room gets a longer file. */
 static void growth_without_allocate(struct kunit *test)
 {
@@ -296,6 +319,7 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_steps),
 	KUNIT_CASE(growth_is_stable),
 	KUNIT_CASE(growth_big_blocks),
+	KUNIT_CASE(growth_step_chosen),
 	KUNIT_CASE(growth_without_allocate),
 	KUNIT_CASE(growth_full_host),
 	KUNIT_CASE(growth_full_host_metadata),

@@ -66,7 +66,7 @@ static u64 fill_gaps(struct vhdx_journal *j)
 	u32 n = 0, i;
 	u64 offset;
 
-	while (n < BATCH && n * length < j->step) {
+	while (n < BATCH && n * length < vhdx_journal_step(j)) {
 		offset = vhdx_space_find_gap(img->space, j->gap_cursor,
 					     img->file_size, length);
 		if (offset == U64_MAX)
@@ -99,7 +99,7 @@ int vhdx_journal_refill(struct vhdx_journal *j)
 {
 	struct vhdx_image *img = j->img;
 	u64 block = 1ULL << img->geometry.block_shift;
-	u64 step = max_t(u64, j->step, block);
+	u64 step = max(vhdx_journal_step(j), block);
 	u64 offset;
 	int ret;
 

@@ -21,6 +21,8 @@ struct vhdx_allocation;
  */
 #define VHDX_MAX_FILE_OFFSET	0x1000000000000ULL	/* 256 TiB */
 
+#define VHDX_GROWTH_STEP	0x4000000ULL		/* 64 MiB */
+
 /**
  * struct vhdx_log_info - what the log held at open
  * @dirty: LogGuid was set, and the active sequence is replayed in memory
@@ -45,14 +47,16 @@ struct vhdx_bat_counts {
 
 /**
  * struct vhdx_image - an open image
- * Everything here is fixed when vhdx_image_open() returns; callers read it
- * without a lock and never write it.
+ * What is not said to change is fixed when vhdx_image_open() returns; callers
+ * read it without a lock and never write it.
  * @file: the caller's
- * @file_size: bytes, as found at open
+ * @file_size: bytes; grows while the image is written to, and whoever goes by
+ *	it then reads it after vhdx_image_map(), with READ_ONCE()
  * @size: bytes, max of @file_size and LastFileOffset of a replayed log: what
  *	structures are judged by
  * @creator: of the file identifier, UTF-16LE as it lies there
- * @headers: both slots, the current one chosen
+ * @headers: both slots, the current one chosen; the worker's while the image
+ *	is written to
  * @regions: the region table in use
  * @metadata_table: all metadata items
  * @metadata: the values of the known ones
@@ -64,6 +68,8 @@ struct vhdx_bat_counts {
  * @log: what the log held
  * @kick: the owner's, set before the first change: have vhdx_image_work()
  *	called soon; from any context
+ * @growth_step: the owner's, set before the first change: the file grows by so
+ *	many bytes at a time; 0 for VHDX_GROWTH_STEP
  * @owner: the owner's own
  */
 struct vhdx_image {
@@ -83,6 +89,7 @@ struct vhdx_image {
 	struct vhdx_bat_counts counts;
 	struct vhdx_log_info log;
 	void (*kick)(struct vhdx_image *img);
+	u64 growth_step;
 	void *owner;
 	/* private to image/ */
 	struct vhdx_overlay *overlay;		/* NULL when the log is clean */

@@ -818,7 +818,6 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	INIT_LIST_HEAD(&j->draining);
 	if (img->log.dirty)
 		j->sequence_number = img->log.sequence.head.sequence_number;
-	j->step = 64 * VHDX_MIB;
 	j->half_length = min_t(u32, log_length / 2, MAX_HALF_LENGTH);
 	while (vhdx_log_entry_length(j->max_pages + 1) <= j->half_length)
 		j->max_pages++;

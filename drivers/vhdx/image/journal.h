@@ -124,7 +124,6 @@ struct vhdx_journal {
 
 	struct list_head draining;
 	bool drain_wanted;
-	u64 step;
 	u64 gap_cursor;
 	bool guids_changed;
 	struct vhdx_generation generation;
@@ -168,6 +167,12 @@ static inline struct vhdx_shard *vhdx_journal_shard(struct vhdx_journal *j,
 						    u64 page)
 {
 	return &j->shard[page % VHDX_SHARDS];
+}
+
+/* The file grows by so many bytes at a time, or by one block. */
+static inline u64 vhdx_journal_step(const struct vhdx_journal *j)
+{
+	return j->img->growth_step ? : VHDX_GROWTH_STEP;
 }
 
 /* The host has room for the page where it is in the file. */

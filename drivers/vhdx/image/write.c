@@ -307,7 +307,7 @@ void vhdx_read_end(struct vhdx_image *img, unsigned int io)
 
 static void want_room(struct vhdx_journal *j)
 {
-	if (vhdx_space_fresh(j->img->space) >= j->step / 2)
+	if (vhdx_space_fresh(j->img->space) >= vhdx_journal_step(j) / 2)
 		return;
 	spin_lock(&j->lock);
 	j->want_space = true;
