@@ -605,6 +605,55 @@ static void write_states_with_space(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 5), 2);
 }
 
+/* --- what is told meanwhile ----------------------------------------------------- */
+
+static void check_counts(struct kunit *test, struct writer *w, u64 absent,
+			 u64 zero, u64 unmapped, u64 present)
+{
+	const u64 *payload = w->img->counts.payload;
+
+	KUNIT_EXPECT_EQ(test, payload[0], absent);
+	KUNIT_EXPECT_EQ(test, payload[2], zero);
+	KUNIT_EXPECT_EQ(test, payload[3], unmapped);
+	KUNIT_EXPECT_EQ(test, payload[6], present);
+	KUNIT_EXPECT_EQ(test, vhdx_image_allocated(w->img), present * MIB);
+}
+
+/* They change when a block does, and say the same after the next attach. */
+static void write_counts(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 3, 6, 0 }, { 4, 3, BUILDER_PLACE }, { 5, 2, 0 }, { 6, 3, 0 },
+	};
+	struct writer *w = writer_init(test);
+	struct guest_write gw[2];
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	writer_open(test, w);
+	check_counts(test, w, 252, 1, 2, 1);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw[0], 0, 512), 0);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw[1], 512, 512), 0);
+	check_counts(test, w, 252, 1, 2, 1);
+	guest_end(w->img, &gw[0], 0);
+	check_counts(test, w, 251, 1, 2, 2);
+	guest_end(w->img, &gw[1], 0);
+	check_counts(test, w, 251, 1, 2, 2);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw[0], MIB, 512), 0);
+	guest_end(w->img, &gw[0], -EIO);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
+	check_counts(test, w, 251, 1, 2, 2);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 4 * MIB, 3 * MIB, 1), 0);
+	check_counts(test, w, 251, 0, 0, 5);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 0), 0);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 1), 0);
+	check_counts(test, w, 251, 1, 0, 4);
+	guest_finish(test, w->img);
+	w->img = guest_open(test, w->mf);
+	check_counts(test, w, 251, 1, 0, 4);
+}
+
 /* --- the dirty set ------------------------------------------------------------ */
 
 /* What one entry of half a MiB holds; one page has 512 MiB of the disk. */
@@ -764,6 +813,7 @@ static struct kunit_case image_write_cases[] = {
 	KUNIT_CASE(clear_sides),
 	KUNIT_CASE(clear_nothing),
 	KUNIT_CASE(write_states_with_space),
+	KUNIT_CASE(write_counts),
 	KUNIT_CASE(write_full_set),
 	KUNIT_CASE(write_promised_set),
 	KUNIT_CASE_PARAM(write_sizes, size_case_gen_params),

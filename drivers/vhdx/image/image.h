@@ -64,7 +64,8 @@ struct vhdx_bat_counts {
  * @locator_item: its bytes
  * @geometry: what follows from the sizes
  * @bat_region, @metadata_region: point into @regions
- * @counts: of the BAT
+ * @counts: of the BAT as it is in memory; may be read at any time, each by
+ *	READ_ONCE()
  * @log: what the log held
  * @kick: the owner's, set before the first change: have vhdx_image_work()
  *	called soon; from any context
@@ -115,8 +116,10 @@ static inline const char *vhdx_image_type(const struct vhdx_image *img)
 /* bytes of the payload blocks that hold data */
 static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 {
-	return (img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT] +
-		img->counts.payload[VHDX_PAYLOAD_PARTIALLY_PRESENT])
+	const u64 *payload = img->counts.payload;
+
+	return (READ_ONCE(payload[VHDX_PAYLOAD_FULLY_PRESENT]) +
+		READ_ONCE(payload[VHDX_PAYLOAD_PARTIALLY_PRESENT]))
 		<< img->geometry.block_shift;
 }
 

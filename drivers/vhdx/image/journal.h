@@ -88,7 +88,7 @@ struct vhdx_generation {
  *	outside of the locks of the shards
  * @shard: see struct vhdx_shard
  * @page: by index in the BAT, NULL for a page that is in place and clean
- * @lock: guards the lists and wishes below; innermost
+ * @lock: guards the lists and wishes below, and the image's counts; innermost
  * @parked: writes that wait for the worker
  * @flushes: that wait for a commit
  * @pages: every struct vhdx_page

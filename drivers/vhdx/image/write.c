@@ -99,8 +99,21 @@ static void unreserve_page(struct vhdx_journal *j, u64 index)
 	spin_unlock(&j->lock);
 }
 
+static void count_entry(struct vhdx_journal *j, u64 old, u64 entry)
+{
+	u64 *payload = j->img->counts.payload;
+
+	spin_lock(&j->lock);
+	WRITE_ONCE(payload[vhdx_bat_state(old)],
+		   payload[vhdx_bat_state(old)] - 1);
+	WRITE_ONCE(payload[vhdx_bat_state(entry)],
+		   payload[vhdx_bat_state(entry)] + 1);
+	spin_unlock(&j->lock);
+}
+
 static void set_entry(struct vhdx_journal *j, u64 index, u64 entry)
 {
+	count_entry(j, vhdx_block_map_entry(j->img->map, index), entry);
 	vhdx_block_map_set(j->img->map, index, entry);
 	j->page[index / PAGE_ENTRIES]->dirty = true;
 }
