@@ -617,6 +617,43 @@ static void journal_dirty_read_only(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memfile_checksum(w->mf), before);
 }
 
+/* Who does not want it replayed hears of it, and the file stays as it is. */
+static void journal_no_replay(struct kunit *test)
+{
+	static const unsigned int how[] = { 0, VHDX_OPEN_WRITE };
+	struct writer *w = dirty_init(test);
+	u32 before = memfile_checksum(w->mf), i;
+	struct vhdx_error err;
+	struct vhdx_image *img;
+
+	for (i = 0; i < 2; i++) {
+		writer_forget(w);
+		img = NULL;
+		KUNIT_EXPECT_EQ(test, -EUCLEAN,
+				vhdx_image_open(&w->mf->file,
+						how[i] | VHDX_OPEN_NO_REPLAY,
+						&img, &err));
+		KUNIT_EXPECT_NULL(test, img);
+		KUNIT_EXPECT_EQ(test, err.errnum, -EUCLEAN);
+		KUNIT_EXPECT_STREQ(test, err.structure, "log");
+		KUNIT_EXPECT_STREQ(test, err.reason,
+				   "dirty: it must be replayed first");
+		KUNIT_EXPECT_EQ(test, err.offset, w->layout.log_offset);
+		KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+		KUNIT_EXPECT_EQ(test, memfile_checksum(w->mf), before);
+	}
+	/* A clean one is none of that. */
+	writer_open(test, w);
+	guest_finish(test, w->img);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0,
+				vhdx_image_open(&w->mf->file,
+						how[i] | VHDX_OPEN_NO_REPLAY,
+						&img, &err));
+		vhdx_image_close(img);
+	}
+}
+
 static void journal_replays(struct kunit *test)
 {
 	struct vhdx_disk_header before, header[2];
@@ -748,6 +785,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_finish),
 	KUNIT_CASE(journal_finish_fails),
 	KUNIT_CASE(journal_dirty_read_only),
+	KUNIT_CASE(journal_no_replay),
 	KUNIT_CASE(journal_replays),
 	KUNIT_CASE(journal_replay_fails),
 	KUNIT_CASE(journal_sequence_number),

@@ -124,6 +124,7 @@ static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 }
 
 #define VHDX_OPEN_WRITE		0x1U
+#define VHDX_OPEN_NO_REPLAY	0x2U
 
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err);

@@ -114,6 +114,17 @@ out:
 	return ret;
 }
 
+static int refuse_dirty_log(const struct vhdx_image *img,
+			    struct vhdx_error *err)
+{
+	const struct vhdx_header *header = vhdx_image_header(img);
+
+	if (guid_is_null(&header->log_guid))
+		return 0;
+	return vhdx_fail(err, -EUCLEAN, "log", NULL, header->log_offset,
+			 "dirty: it must be replayed first");
+}
+
 static int open_regions(struct vhdx_image *img, struct vhdx_error *err)
 {
 	const struct vhdx_header *header = vhdx_image_header(img);
@@ -203,6 +214,8 @@ static int open_image(struct vhdx_image *img, unsigned int flags,
 	img->size = min_t(u64, img->file_size, VHDX_MAX_FILE_OFFSET);
 
 	ret = open_headers(img, err);
+	if (!ret && flags & VHDX_OPEN_NO_REPLAY)
+		ret = refuse_dirty_log(img, err);
 	if (!ret)
 		ret = vhdx_replay_in_memory(img, err);
 	if (!ret)
@@ -225,14 +238,16 @@ static int open_image(struct vhdx_image *img, unsigned int flags,
 /**
  * vhdx_image_open() - open an image
  * @file: the image; stays the caller's, who keeps it until vhdx_image_close()
- * @flags: VHDX_OPEN_WRITE: for writing; a dirty log is replayed into the file
+ * @flags: VHDX_OPEN_WRITE: for writing; a dirty log is replayed into the file.
+ *	VHDX_OPEN_NO_REPLAY: a dirty log is refused, -EUCLEAN
  * @imgp: receives the open image
  * @err: filled in on failure
  *
  * Reads and checks everything but payload blocks. Without VHDX_OPEN_WRITE a
  * dirty log is replayed in memory and the file is never written; with it and a
- * clean log nothing is written before the first change. A differencing image opens as well: what
- * its own file holds is there, its parent is the caller's affair.
+ * clean log nothing is written before the first change. A differencing image
+ * opens as well: what its own file holds is there, its parent is the caller's
+ * affair.
  *
  * Context: process context, may sleep; takes no locks. Seconds for a BAT of
  * hundreds of MiB, and a fatal signal ends that.
