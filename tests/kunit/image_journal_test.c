@@ -536,6 +536,44 @@ static void journal_covers_last_block(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->size, end);
 }
 
+/* --- what is told of it ----------------------------------------------------------------- */
+
+static void journal_log_state(struct kunit *test)
+{
+	struct writer *w = one_open(test);
+
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_CLEAN);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_CLEAN);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_DIRTY);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_DIRTY);
+	guest_close(test, w->img);
+
+	w->img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_REPLAYED);
+	guest_close(test, w->img);
+	writer_open(test, w);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_CLEAN);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_CLEAN);
+	guest_close(test, w->img);
+	w->img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_CLEAN);
+	guest_close(test, w->img);
+
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), -EIO);
+	KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img), VHDX_LOG_FAILED);
+}
+
 /* --- detach and replay ---------------------------------------------------------------- */
 
 static void journal_finish(struct kunit *test)
@@ -782,6 +820,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_first_change_fails),
 	KUNIT_CASE(journal_makes_log),
 	KUNIT_CASE(journal_covers_last_block),
+	KUNIT_CASE(journal_log_state),
 	KUNIT_CASE(journal_finish),
 	KUNIT_CASE(journal_finish_fails),
 	KUNIT_CASE(journal_dirty_read_only),

@@ -151,6 +151,21 @@ struct vhdx_extent {
 void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 		    struct vhdx_extent *extent);
 
+/**
+ * enum vhdx_log_state - how the log of an open image stands
+ * @VHDX_LOG_CLEAN: LogGuid is zero
+ * @VHDX_LOG_DIRTY: a generation is active: what the log holds is to be replayed
+ *	when this goes no further
+ * @VHDX_LOG_REPLAYED: dirty in the file, and replayed in memory
+ * @VHDX_LOG_FAILED: writing has been given up, LogGuid stays as it is
+ */
+enum vhdx_log_state {
+	VHDX_LOG_CLEAN,
+	VHDX_LOG_DIRTY,
+	VHDX_LOG_REPLAYED,
+	VHDX_LOG_FAILED,
+};
+
 /* what a parked write waits for */
 enum vhdx_write_want {
 	VHDX_WANT_NOTHING,
@@ -213,6 +228,7 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write);
 void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush);
 void vhdx_image_commit(struct vhdx_image *img);
 int vhdx_image_failed(const struct vhdx_image *img);
+enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img);
 void vhdx_image_work(struct vhdx_image *img);
 int vhdx_image_finish(struct vhdx_image *img);
 

@@ -111,8 +111,25 @@ void vhdx_journal_latch(struct vhdx_journal *j, int ret)
 {
 	spin_lock(&j->lock);
 	if (!j->failed)
-		j->failed = ret;
+		WRITE_ONCE(j->failed, ret);
 	spin_unlock(&j->lock);
+}
+
+/**
+ * vhdx_image_log_state() - how the log stands now
+ * @img: open
+ *
+ * Context: any, takes no lock.
+ */
+enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img)
+{
+	const struct vhdx_journal *j = img->journal;
+
+	if (!j)
+		return img->overlay ? VHDX_LOG_REPLAYED : VHDX_LOG_CLEAN;
+	if (READ_ONCE(j->failed))
+		return VHDX_LOG_FAILED;
+	return READ_ONCE(j->generation.active) ? VHDX_LOG_DIRTY : VHDX_LOG_CLEAN;
 }
 
 /* --- headers --- */
@@ -375,7 +392,6 @@ static int append_entry(struct vhdx_journal *j, u32 n)
 static int start_generation(struct vhdx_journal *j, u32 n)
 {
 	struct vhdx_generation next = {
-		.active = true,
 		.half = j->generation.active ? !j->generation.half : 0,
 	};
 	int ret;
@@ -396,7 +412,10 @@ static int start_generation(struct vhdx_journal *j, u32 n)
 		return ret;
 	}
 	forget_in_place(j, n);
-	j->generation = next;
+	j->generation.log_guid = next.log_guid;
+	j->generation.half = next.half;
+	j->generation.used = next.used;
+	WRITE_ONCE(j->generation.active, true);
 	j->sequence_number++;
 	return 0;
 }
@@ -757,7 +776,7 @@ int vhdx_image_finish(struct vhdx_image *img)
 			return ret;
 		}
 		forget_in_place(j, 0);
-		j->generation.active = false;
+		WRITE_ONCE(j->generation.active, false);
 	}
 	vhdx_journal_cut(j);
 	return 0;

@@ -69,7 +69,7 @@ struct vhdx_shard {
 
 /**
  * struct vhdx_generation - the life of one LogGuid
- * @active: LogGuid in the headers is @log_guid
+ * @active: LogGuid in the headers is @log_guid; read without a lock too
  * @log_guid: its identity
  * @half: which half of the log it is in
  * @used: bytes of the half behind the last durable entry
