@@ -347,6 +347,26 @@ static void write_discarded_published(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 5), 2);
 }
 
+/* Nobody has to come by for a run that nobody got. */
+static void write_fails_kicks(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	u64 run;
+
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw, 5 * MIB, 512), 0);
+	run = gw.write.extent.offset;
+	guest_work(w->img);
+	writer_forget(w);
+	guest_end(w->img, &gw, -EIO);
+	guest_work(w->img);
+	CHECK_RECORDS(test, w,
+		      PUNCHES(run, MIB),
+		      FLUSHES);
+}
+
 /* --- FUA ---------------------------------------------------------------------- */
 
 static bool fua_is_durable(struct kunit *test, struct writer *w, u64 pos)
@@ -806,6 +826,7 @@ static struct kunit_case image_write_cases[] = {
 	KUNIT_CASE_PARAM(write_pair, pair_case_gen_params),
 	KUNIT_CASE(write_discarded),
 	KUNIT_CASE(write_discarded_published),
+	KUNIT_CASE(write_fails_kicks),
 	KUNIT_CASE(write_fua),
 	KUNIT_CASE(write_fua_in_commit),
 	KUNIT_CASE(write_zero_in_place),

@@ -387,7 +387,7 @@ static void end_allocation(struct vhdx_journal *j, struct vhdx_allocation *a,
 {
 	u64 index = vhdx_bat_payload_index(&j->img->geometry, a->block);
 	struct vhdx_shard *shard = vhdx_journal_shard(j, index / PAGE_ENTRIES);
-	bool last;
+	bool last, freed = false;
 
 	down_read(&j->map_sem);
 	spin_lock(&shard->lock);
@@ -400,12 +400,15 @@ static void end_allocation(struct vhdx_journal *j, struct vhdx_allocation *a,
 		if (!a->published) {
 			free_run(j, a->run, a->offset, &j->freed_durable);
 			a->run = NULL;
+			freed = true;
 		}
 		unreserve_page(j, index / PAGE_ENTRIES);
 	}
 	spin_unlock(&shard->lock);
 	up_read(&j->map_sem);
 	page_settled(j);
+	if (freed)
+		vhdx_journal_kick(j);
 	if (last) {
 		kfree(a->run);
 		kfree(a);
