@@ -55,6 +55,7 @@ void guest_check_block_ends(struct kunit *test, const struct vhdx_image *img,
 
 /* Writing; the worker runs when these call guest_work(), and at no other time. */
 
+void guest_resume(struct vhdx_write *write);
 void guest_work(struct vhdx_image *img);
 int guest_begin(struct vhdx_image *img, struct guest_write *gw);
 int guest_begin_at(struct vhdx_image *img, struct guest_write *gw, u64 pos,

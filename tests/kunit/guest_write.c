@@ -7,7 +7,11 @@
 
 #define PIECE	0x10000U
 
-static void resume(struct vhdx_write *write)
+/**
+ * guest_resume() - what a parked write calls
+ * @write: of a struct guest_write
+ */
+void guest_resume(struct vhdx_write *write)
 {
 	container_of(write, struct guest_write, write)->waits = false;
 }
@@ -36,7 +40,7 @@ int guest_begin(struct vhdx_image *img, struct guest_write *gw)
 {
 	int ret = -EINPROGRESS;
 
-	gw->write.resume = resume;
+	gw->write.resume = guest_resume;
 	while (ret == -EINPROGRESS && !gw->waits) {
 		ret = vhdx_write_begin(img, &gw->write);
 		if (ret == -EINPROGRESS)
@@ -178,7 +182,7 @@ int guest_clear(struct vhdx_image *img, u64 block)
 {
 	struct guest_write gw = {
 		.write.pos = block << img->geometry.block_shift,
-		.write.resume = resume,
+		.write.resume = guest_resume,
 	};
 	int ret = -EINPROGRESS;
 

@@ -6,6 +6,7 @@
 #include <kunit/test.h>
 
 #include "guest.h"
+#include "image/journal.h"
 #include "writer_test.h"
 
 #define MIB	VHDX_MIB
@@ -89,6 +90,29 @@ static void write_first_change(struct kunit *test)
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
 	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+}
+
+/*
+ * The first change may end between a write's look and its parking. One thread
+ * cannot make that happen, so the look is made to see what was.
+ */
+static void write_first_change_race(struct kunit *test)
+{
+	struct guest_write gw = { .write.length = 512 };
+	struct writer *w = writer_init(test);
+
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	w->img->journal->changed = false;
+	gw.write.resume = guest_resume;
+	KUNIT_ASSERT_EQ(test, vhdx_write_begin(w->img, &gw.write), -EINPROGRESS);
+	gw.waits = true;
+	w->img->journal->changed = true;
+	guest_work(w->img);
+	KUNIT_EXPECT_FALSE(test, gw.waits);
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	guest_end(w->img, &gw, 0);
 }
 
 /* --- one write --------------------------------------------------------------- */
@@ -819,6 +843,7 @@ static struct kunit_case image_write_cases[] = {
 	KUNIT_CASE(write_nothing),
 	KUNIT_CASE(write_only_flush),
 	KUNIT_CASE(write_first_change),
+	KUNIT_CASE(write_first_change_race),
 	KUNIT_CASE(write_allocates),
 	KUNIT_CASE(write_appends),
 	KUNIT_CASE(write_over),

@@ -618,14 +618,15 @@ static bool make_room(struct vhdx_journal *j)
 /* True when there was something to do. */
 static bool work_once(struct vhdx_journal *j)
 {
-	bool first, page, space, want_commit, room_wanted = false;
+	bool first = false, page = false, room_wanted = false;
+	bool changed, space, want_commit;
 	struct vhdx_write *write;
 	int ret;
 
 	spin_lock(&j->lock);
-	first = !j->changed && !list_empty(&j->parked);
-	page = false;
+	changed = j->changed;
 	list_for_each_entry(write, &j->parked, link) {
+		first |= write->want == VHDX_WANT_FIRST;
 		page |= write->want == VHDX_WANT_PAGE;
 		room_wanted |= write->want == VHDX_WANT_COMMIT;
 		j->want_space |= write->want == VHDX_WANT_SPACE;
@@ -636,9 +637,10 @@ static bool work_once(struct vhdx_journal *j)
 	spin_unlock(&j->lock);
 
 	if (first) {
-		ret = first_change(j);
+		/* It may have parked for this just when it was done. */
+		ret = changed ? 0 : first_change(j);
 		if (ret)
-			fail_parked(j, VHDX_WANT_ANY, ret);
+			fail_parked(j, VHDX_WANT_FIRST, ret);
 	} else if (page) {
 		prepare_pages(j);
 	} else if (space) {
