@@ -241,6 +241,25 @@ static void growth_gaps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->size, at + 6 * MIB);
 }
 
+/* A host that is full for a moment does not cost the gap for good. */
+static void growth_gap_no_space(struct kunit *test)
+{
+	struct writer *w = gap_init(test, MIB);
+	struct guest_write gw;
+
+	w->mf->room = w->mf->size;
+	writer_open(test, w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 1, .errnum = -ENOSPC,
+	};
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), 4 * MIB);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, MIB, 512), -ENOSPC);
+	guest_finish(test, w->img);
+}
+
 /* A gap that cannot be zeroed is passed over; those behind it are not. */
 static void growth_gap_bad(struct kunit *test)
 {
@@ -261,6 +280,104 @@ static void growth_gap_bad(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 2 * MIB, 512),
 			-ENOSPC);
 	guest_finish(test, w->img);
+}
+
+/* Too short for a block: growth at the end begins where the last claim ends. */
+static void growth_gap_at_end(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 3, 6, 0 } };
+	struct writer *w = writer_init(test);
+	u64 end;
+
+	w->b.block_size = 32 * MIB;
+	w->b.disk_size = 512 * MIB;
+	w->b.data_bytes = 4096;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	end = w->layout.file_size;
+	KUNIT_ASSERT_EQ(test, 0, memfile_write(w->mf, "garbage", 7, end + MIB));
+	memfile_resize(w->mf, end + 5 * MIB);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	writer_skip(w, 7);
+	CHECK_RECORDS(test, w,
+		      ZEROES(end, 5 * MIB),
+		      ALLOCATES(end + 5 * MIB, 59 * MIB),
+		      FLUSHES);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), end);
+	guest_check_byte(test, w->img, 512, 32 * MIB - 512, 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + 32 * MIB);
+}
+
+/* --- the end of all ------------------------------------------------------------------ */
+
+/* Nothing is put at or past 256 TiB: no reader would take it. */
+static void growth_too_big(struct kunit *test)
+{
+	struct vhdx_image *img = NULL;
+	struct vhdx_error err;
+	struct guest_write gw;
+	struct writer *w;
+
+	w = writer_init(test);
+	writer_build(test, w);
+	memfile_resize(w->mf, 256 * TIB);
+	writer_open(test, w);
+	/* Its gaps are no help. */
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = U64_MAX, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), -EFBIG);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	guest_finish(test, w->img);
+
+	/* One MiB longer can be read. */
+	memfile_resize(w->mf, 256 * TIB + MIB);
+	guest_close(test, guest_open(test, w->mf));
+	KUNIT_EXPECT_EQ(test, -EFBIG,
+			vhdx_image_open(&w->mf->file, VHDX_OPEN_WRITE, &img,
+					&err));
+	KUNIT_EXPECT_STREQ(test, err.structure, "file");
+	KUNIT_EXPECT_EQ(test, err.value, 256 * TIB + MIB);
+	memfile_resize(w->mf, 1ULL << 62);
+	KUNIT_EXPECT_EQ(test, -EFBIG,
+			vhdx_image_open(&w->mf->file, VHDX_OPEN_WRITE, &img,
+					&err));
+}
+
+static void growth_too_big_block(struct kunit *test)
+{
+	static const struct builder_block block = { 3, 6, 256 * TIB - MIB };
+	struct writer *w = writer_init(test);
+	struct vhdx_image *img = NULL;
+	struct vhdx_error err;
+
+	w->b.block_size = 2 * MIB;
+	w->b.block = &block;
+	w->b.blocks = 1;
+	writer_build(test, w);
+	memfile_resize(w->mf, 256 * TIB);
+	guest_close(test, guest_open(test, w->mf));
+	KUNIT_EXPECT_EQ(test, -EFBIG,
+			vhdx_image_open(&w->mf->file, VHDX_OPEN_WRITE, &img,
+					&err));
+}
+
+/* There is no place for a log either. */
+static void growth_too_big_log(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+
+	w->b.log_length = 0;
+	writer_build(test, w);
+	memfile_resize(w->mf, 256 * TIB);
+	writer_open(test, w);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), -EFBIG);
+	KUNIT_EXPECT_EQ(test, w->mf->size, 256 * TIB);
 }
 
 /* --- freed runs ------------------------------------------------------------------------ */
@@ -294,6 +411,67 @@ static void growth_punch_fails(struct kunit *test)
 
 /* --- fixed images ------------------------------------------------------------------------ */
 
+/* As qemu-img makes them: all blocks ZERO, and a hole that is long enough. */
+static struct writer *fixed_init(struct kunit *test, u64 disk_size)
+{
+	struct writer *w = writer_init(test);
+
+	w->b.fixed = true;
+	w->b.default_state = 2;
+	w->b.block_size = 8 * MIB;
+	w->b.disk_size = disk_size;
+	writer_build(test, w);
+	memfile_resize(w->mf, w->layout.blocks_offset + disk_size);
+	return w;
+}
+
+static void growth_fixed(struct kunit *test)
+{
+	struct writer *w = fixed_init(test, 64 * MIB);
+	u64 end = w->layout.blocks_offset + 64 * MIB;
+	u64 i;
+
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * 8 * MIB, 512, 1), 0);
+	KUNIT_EXPECT_NOT_NULL(test, memfile_find(w->mf, 0, MEMFILE_ZERO,
+						 w->layout.blocks_offset));
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+
+	writer_open(test, w);
+	for (i = 0; i < 8; i++)
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * 8 * MIB + 512,
+						  512, 2), 0);
+	/* Room is kept, not given back, and there is enough of it. */
+	for (i = 0; i < w->mf->records; i++) {
+		KUNIT_EXPECT_FALSE(test, w->mf->record[i].unmap);
+		KUNIT_EXPECT_LE(test, w->mf->record[i].offset +
+				w->mf->record[i].length, end);
+	}
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+	w->img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, w->img->counts.payload[6], 8);
+	guest_check_byte(test, w->img, 3 * 8 * MIB, 512, 1);
+	for (i = 0; i < 8; i++)
+		guest_check_byte(test, w->img, i * 8 * MIB + 512, 512, 2);
+}
+
+/* The last block, which is none in full, needs a little more. */
+static void growth_fixed_part(struct kunit *test)
+{
+	struct writer *w = fixed_init(test, 60 * MIB);
+	u64 i;
+
+	writer_open(test, w);
+	for (i = 0; i < 8; i++)
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * 8 * MIB, 512, 2),
+				0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.blocks_offset + 64 * MIB);
+}
+
 /* A fixed image keeps what it had: parts are zeroed where they are. */
 static void growth_fixed_zero(struct kunit *test)
 {
@@ -315,6 +493,50 @@ static void growth_fixed_zero(struct kunit *test)
 				(w->layout.blocks_offset + i * MIB) | 6);
 }
 
+/* Growth that was not used goes, and what was there at attach stays. */
+static void growth_fixed_not_cut(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	u64 end;
+
+	/* Nothing is there, and the file is longer than that needs. */
+	w->b.fixed = true;
+	w->b.disk_size = 64 * MIB;
+	writer_build(test, w);
+	end = w->layout.file_size;
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + 64 * MIB);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + MIB);
+
+	memfile_resize(w->mf, end + 3 * MIB);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end + 3 * MIB);
+}
+
+/* What a fixed image frees is zeroed in place, and its room kept. */
+static void growth_fixed_frees(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 3, 3, BUILDER_PLACE } };
+	struct writer *w = writer_init(test);
+	const struct memfile_record *record;
+
+	w->b.fixed = true;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	record = memfile_find(w->mf, 0, MEMFILE_ZERO, w->layout.blocks_offset);
+	KUNIT_ASSERT_NOT_NULL(test, record);
+	KUNIT_EXPECT_FALSE(test, record->unmap);
+	guest_finish(test, w->img);
+}
+
 static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_steps),
 	KUNIT_CASE(growth_is_stable),
@@ -324,9 +546,18 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_full_host),
 	KUNIT_CASE(growth_full_host_metadata),
 	KUNIT_CASE(growth_gaps),
+	KUNIT_CASE(growth_gap_no_space),
 	KUNIT_CASE(growth_gap_bad),
+	KUNIT_CASE(growth_gap_at_end),
+	KUNIT_CASE(growth_too_big),
+	KUNIT_CASE(growth_too_big_block),
+	KUNIT_CASE(growth_too_big_log),
 	KUNIT_CASE(growth_punch_fails),
+	KUNIT_CASE(growth_fixed),
+	KUNIT_CASE(growth_fixed_part),
 	KUNIT_CASE(growth_fixed_zero),
+	KUNIT_CASE(growth_fixed_not_cut),
+	KUNIT_CASE(growth_fixed_frees),
 	{}
 };
 

@@ -807,6 +807,22 @@ static void journal_sequence_number(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
 }
 
+/* Not even its log is touched. */
+static void journal_differencing(struct kunit *test)
+{
+	struct writer *w = one_init(test);
+	struct vhdx_image *img = NULL;
+	struct vhdx_error err;
+
+	w->b.differencing = true;
+	writer_build(test, w);
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
+			vhdx_image_open(&w->mf->file, VHDX_OPEN_WRITE, &img,
+					&err));
+	KUNIT_EXPECT_EQ(test, err.errnum, -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+}
+
 static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_generations),
 	KUNIT_CASE(journal_checkpoint),
@@ -828,6 +844,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_replays),
 	KUNIT_CASE(journal_replay_fails),
 	KUNIT_CASE(journal_sequence_number),
+	KUNIT_CASE(journal_differencing),
 	{}
 };
 

@@ -79,7 +79,7 @@ static int claim_block(struct load *load, u64 index, u64 entry,
 			      1ULL << img->geometry.block_shift;
 	int ret;
 
-	ret = vhdx_space_claim(load->space, offset, length);
+	ret = vhdx_space_claim(load->space, offset, length, GFP_KERNEL);
 	if (ret == -EEXIST)
 		return vhdx_fail_value(err, -EUCLEAN, bitmap ?
 				       "sector bitmap BAT entry" :

@@ -57,24 +57,47 @@ int vhdx_journal_grow(struct vhdx_journal *j, u64 length)
 	return 0;
 }
 
-/* Gaps between the structures of the file. Returns how many bytes became fresh. */
-static u64 fill_gaps(struct vhdx_journal *j)
+/* What is missing of the disk bounds what is worth having ahead. */
+static u64 bytes_ahead(const struct vhdx_journal *j)
+{
+	const struct vhdx_image *img = j->img;
+	u64 block = 1ULL << img->geometry.block_shift;
+	u64 present, missing;
+
+	present = READ_ONCE(img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT]);
+	missing = (img->geometry.payload_blocks - present) * block;
+	return ALIGN_DOWN(max(min(vhdx_journal_step(j), missing), block), block);
+}
+
+/*
+ * Gaps between the structures of the file. Returns how many bytes became fresh.
+ * What the host has no room for just now is tried again; any other gap that
+ * cannot be zeroed is left alone until the next attach.
+ */
+static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 {
 	struct vhdx_image *img = j->img;
 	u64 length = 1ULL << img->geometry.block_shift;
+	u32 n = 0, tries, i;
 	u64 gap[BATCH];
-	u32 n = 0, i;
 	u64 offset;
+	int ret;
 
-	while (n < BATCH && n * length < vhdx_journal_step(j)) {
+	for (tries = 0; tries < BATCH && n * length < bytes; tries++) {
 		offset = vhdx_space_find_gap(img->space, j->gap_cursor,
 					     img->file_size, length);
-		if (offset == U64_MAX)
+		if (offset == U64_MAX) {
+			/* All that is behind this is claimed as it is made. */
+			j->gap_cursor = img->file_size;
+			break;
+		}
+		ret = img->file->ops->zero(img->file, offset, length, false);
+		if (vhdx_is_no_space(ret))
 			break;
 		j->gap_cursor = offset + length;
-		if (img->file->ops->zero(img->file, offset, length, false) ||
-		    vhdx_space_claim(img->space, offset, length))
-			break;
+		if (ret)
+			continue;
+		vhdx_space_claim_free(img->space, offset, length);
 		gap[n++] = offset;
 	}
 	if (!n || flush(j))
@@ -84,45 +107,67 @@ static u64 fill_gaps(struct vhdx_journal *j)
 	return n * length;
 }
 
+/* Where a run at the end may begin: the last gap may be too short for a block. */
+static u64 find_tail(struct vhdx_journal *j)
+{
+	struct vhdx_image *img = j->img;
+	u64 tail = vhdx_space_end(img->space);
+	u64 length = img->file_size - tail;
+
+	if (!length)
+		return tail;
+	if (length >= 1ULL << img->geometry.block_shift ||
+	    img->file->ops->zero(img->file, tail, length, false))
+		return img->file_size;
+	return tail;
+}
+
+/* A step, or as much of it as the host has room for. */
+static int extend(struct vhdx_journal *j, u64 step)
+{
+	struct vhdx_image *img = j->img;
+	u64 block = 1ULL << img->geometry.block_shift;
+	u64 tail = find_tail(j);
+	int ret;
+
+	step = min(step, VHDX_MAX_FILE_OFFSET - tail);
+	for (;; step = max(step / 2, block)) {
+		step = ALIGN_DOWN(step, block);
+		if (!step)
+			return -EFBIG;
+		ret = vhdx_journal_grow(j, tail + step - img->file_size);
+		if (!ret)
+			break;
+		if (step == block || READ_ONCE(j->failed))
+			return ret;
+	}
+	vhdx_space_claim_free(img->space, tail, step);
+	offer(j, tail, step);
+	return 0;
+}
+
 /**
  * vhdx_journal_refill() - get fresh runs
  * @j: the journal
  *
- * Gaps first, then the end of the file: a step of it, or as much as the host
- * has room for.
+ * Gaps first, then the end of the file.
  *
  * Context: the worker.
- * Return: 0 when there is at least one run; else -ENOSPC or what growing
+ * Return: 0 when there is at least one run; else -ENOSPC, -EFBIG or what growing
  * answered.
  */
 int vhdx_journal_refill(struct vhdx_journal *j)
 {
-	struct vhdx_image *img = j->img;
-	u64 block = 1ULL << img->geometry.block_shift;
-	u64 step = max(vhdx_journal_step(j), block);
-	u64 offset;
+	struct vhdx_space *space = j->img->space;
+	u64 bytes = bytes_ahead(j);
 	int ret;
 
-	if (vhdx_space_fresh(img->space) >= step || fill_gaps(j))
+	if (vhdx_space_fresh(space) >= bytes || fill_gaps(j, bytes))
 		return 0;
 	if (READ_ONCE(j->failed))
 		return -EIO;
-	for (;; step = max(step / 2, block)) {
-		offset = img->file_size;
-		step = min(step, VHDX_MAX_FILE_OFFSET - offset);
-		if (step < block)
-			return -EFBIG;
-		step = ALIGN_DOWN(step, block);
-		ret = vhdx_journal_grow(j, step);
-		if (!ret)
-			ret = vhdx_space_claim(img->space, offset, step);
-		if (!ret)
-			break;
-		if (step == block || READ_ONCE(j->failed))
-			return vhdx_space_fresh(img->space) ? 0 : ret;
-	}
-	offer(j, offset, step);
-	return 0;
+	ret = extend(j, bytes);
+	return vhdx_space_fresh(space) ? 0 : ret;
 }
 
 /**
@@ -130,7 +175,8 @@ int vhdx_journal_refill(struct vhdx_journal *j)
  * @j: the journal
  *
  * Their release is durable. Once no I/O is on its way to them any more they are
- * punched, and offered when that is stable.
+ * punched (zeroed, where LeaveBlocksAllocated wants the space kept), and offered
+ * when that is stable.
  *
  * Context: the worker.
  * Return: true when it did anything; false also while I/O has yet to end,
@@ -138,6 +184,7 @@ int vhdx_journal_refill(struct vhdx_journal *j)
  */
 bool vhdx_journal_recycle(struct vhdx_journal *j)
 {
+	bool unmap = !j->img->metadata.leave_blocks_allocated;
 	struct vhdx_run *run, *next;
 	LIST_HEAD(punched);
 	u32 n = 0;
@@ -163,7 +210,7 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 		list_move_tail(&run->link, &punched);
 		/* Not zero, so not fresh: it is a gap from the next attach on. */
 		if (j->img->file->ops->zero(j->img->file, run->offset,
-					    run->length, true)) {
+					    run->length, unmap)) {
 			list_del(&run->link);
 			kfree(run);
 		}
@@ -195,7 +242,8 @@ static void release_runs(struct vhdx_space *space, struct list_head *runs)
  * vhdx_journal_cut() - give back the tail of the file that nothing uses
  * @j: the journal; LogGuid is zero and that is stable
  *
- * The file is whole without this.
+ * The file is whole without this. With LeaveBlocksAllocated only what this
+ * attach has added may go.
  *
  * Context: the worker's place at detach: nobody writes any more.
  */
@@ -207,8 +255,8 @@ void vhdx_journal_cut(struct vhdx_journal *j)
 	release_runs(img->space, &j->freed_durable);
 	release_runs(img->space, &j->draining);
 	vhdx_space_drop_fresh(img->space);
-	end = vhdx_space_end(img->space);
-	if (img->metadata.leave_blocks_allocated || end >= img->file_size)
+	end = max(vhdx_space_end(img->space), j->cut_limit);
+	if (end >= img->file_size)
 		return;
 	if (!img->file->ops->resize(img->file, end))
 		img->file_size = end;

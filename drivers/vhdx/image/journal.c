@@ -363,11 +363,6 @@ static int write_entry(struct vhdx_journal *j, u32 n, const guid_t *log_guid,
 			  vhdx_image_header(j->img)->log_offset + entry.offset);
 }
 
-static bool is_no_space(int ret)
-{
-	return ret == -ENOSPC || ret == -EDQUOT;
-}
-
 /* Behind the last entry of the running generation. */
 static int append_entry(struct vhdx_journal *j, u32 n)
 {
@@ -376,7 +371,7 @@ static int append_entry(struct vhdx_journal *j, u32 n)
 	int ret;
 
 	ret = write_entry(j, n, &gen->log_guid, gen->half, gen->used, &length);
-	if (is_no_space(ret))
+	if (vhdx_is_no_space(ret))
 		return ret;
 	if (!ret)
 		ret = flush_file(j);
@@ -401,7 +396,7 @@ static int start_generation(struct vhdx_journal *j, u32 n)
 	if (!ret)
 		ret = write_entry(j, n, &next.log_guid, next.half, 0,
 				  &next.used);
-	if (is_no_space(ret))
+	if (vhdx_is_no_space(ret))
 		return ret;
 	if (!ret)
 		ret = flush_file(j);
@@ -474,16 +469,13 @@ static int make_log(struct vhdx_journal *j)
 
 	header.log_offset = j->img->file_size;
 	header.log_length = VHDX_MIB;
-	ret = vhdx_space_claim(j->img->space, header.log_offset,
-			       header.log_length);
+	if (header.log_offset >= VHDX_MAX_FILE_OFFSET)
+		return -EFBIG;
+	ret = vhdx_journal_grow(j, VHDX_MIB);
 	if (ret)
 		return ret;
-	ret = vhdx_journal_grow(j, VHDX_MIB);
-	if (ret) {
-		vhdx_space_unclaim(j->img->space, header.log_offset,
-				   header.log_length);
-		return ret;
-	}
+	vhdx_space_claim_free(j->img->space, header.log_offset,
+			      header.log_length);
 	ret = update_headers(j, &header);
 	if (ret)
 		vhdx_journal_latch(j, ret);
@@ -839,6 +831,8 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	INIT_LIST_HEAD(&j->draining);
 	if (img->log.dirty)
 		j->sequence_number = img->log.sequence.head.sequence_number;
+	if (img->metadata.leave_blocks_allocated)
+		j->cut_limit = img->size;
 	j->half_length = min_t(u32, log_length / 2, MAX_HALF_LENGTH);
 	while (vhdx_log_entry_length(j->max_pages + 1) <= j->half_length)
 		j->max_pages++;

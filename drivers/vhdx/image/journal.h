@@ -125,6 +125,7 @@ struct vhdx_journal {
 	struct list_head draining;
 	bool drain_wanted;
 	u64 gap_cursor;
+	u64 cut_limit;
 	bool guids_changed;
 	struct vhdx_generation generation;
 	u64 sequence_number;
@@ -167,6 +168,12 @@ static inline struct vhdx_shard *vhdx_journal_shard(struct vhdx_journal *j,
 						    u64 page)
 {
 	return &j->shard[page % VHDX_SHARDS];
+}
+
+/* What may be better another time, and harms nothing. */
+static inline bool vhdx_is_no_space(int ret)
+{
+	return ret == -ENOSPC || ret == -EDQUOT;
 }
 
 /* The file grows by so many bytes at a time, or by one block. */

@@ -167,14 +167,16 @@ static int claim_structures(const struct vhdx_image *img,
 	u32 i;
 	int ret;
 
-	ret = vhdx_space_claim(space, 0, VHDX_HEADER_SECTION_SIZE);
+	ret = vhdx_space_claim(space, 0, VHDX_HEADER_SECTION_SIZE,
+			       GFP_KERNEL);
 	if (!ret && header->log_length)
 		ret = vhdx_space_claim(space, header->log_offset,
-				       header->log_length);
+				       header->log_length, GFP_KERNEL);
 	for (i = 0; !ret && i < img->regions->count; i++)
 		ret = vhdx_space_claim(space,
 				       img->regions->region[i].file_offset,
-				       img->regions->region[i].length);
+				       img->regions->region[i].length,
+				       GFP_KERNEL);
 	return ret;
 }
 
@@ -190,8 +192,16 @@ static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
 
 static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
 {
+	u64 end = max(img->file_size, vhdx_space_end(img->space));
 	int ret;
 
+	if (img->metadata.has_parent)
+		return vhdx_fail(err, -EOPNOTSUPP, "file", NULL, 0,
+				 "a differencing image cannot be written to");
+	/* Our own log entries would be refused for it. */
+	if (end > VHDX_MAX_FILE_OFFSET)
+		return vhdx_fail_value(err, -EFBIG, "file", NULL, 0, end,
+				       "too long to be written to");
 	if (vhdx_image_header(img)->sequence_number > U64_MAX / 2)
 		return vhdx_fail(err, -EUCLEAN, "header", "SequenceNumber",
 				 vhdx_header_offset(img->headers.current_slot),
@@ -252,8 +262,8 @@ static int open_image(struct vhdx_image *img, unsigned int flags,
  * Context: process context, may sleep; takes no locks. Seconds for a BAT of
  * hundreds of MiB, and a fatal signal ends that.
  * Return: 0; -EMEDIUMTYPE: no VHDX file; -EUCLEAN: damaged; -EOPNOTSUPP: needs
- * what is not supported; -E2BIG, -EINTR, -ENOMEM, or what the file's operations
- * answered.
+ * what is not supported; -EFBIG: too long to be written to; -E2BIG, -EINTR,
+ * -ENOMEM, or what the file's operations answered.
  */
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err)

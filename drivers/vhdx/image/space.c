@@ -77,12 +77,14 @@ void vhdx_space_free(struct vhdx_space *space)
  * @space: the map
  * @offset: bytes, a multiple of 1 MiB
  * @length: bytes, rounded up to 1 MiB
+ * @gfp: for the map's own memory
  *
  * Context: process context, may sleep.
  * Return: 0; -EEXIST when any of it is in use already; -ENOMEM. On failure part
  * of the range may be marked: the map is of no more use.
  */
-int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length)
+int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length,
+		     gfp_t gfp)
 {
 	u64 bit = offset / VHDX_MIB;
 	u64 end = bit + DIV_ROUND_UP(length, VHDX_MIB);
@@ -92,7 +94,7 @@ int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length)
 		u32 i = bit & (LEAF_BITS - 1);
 
 		if (!*leaf) {
-			*leaf = kzalloc(LEAF_BYTES, GFP_NOIO);
+			*leaf = kzalloc(LEAF_BYTES, gfp);
 			if (!*leaf)
 				return -ENOMEM;
 		}
@@ -109,6 +111,19 @@ static bool in_use(const struct vhdx_space *space, u64 bit)
 	u32 i = bit & (LEAF_BITS - 1);
 
 	return leaf && leaf[BIT_WORD(i)] & BIT_MASK(i);
+}
+
+/**
+ * vhdx_space_claim_free() - mark a range as used that is not
+ * @space: the map
+ * @offset: bytes, a multiple of 1 MiB
+ * @length: bytes, a multiple of 1 MiB
+ *
+ * Context: the journal's worker; memory for the map is waited for.
+ */
+void vhdx_space_claim_free(struct vhdx_space *space, u64 offset, u64 length)
+{
+	vhdx_space_claim(space, offset, length, GFP_NOIO | __GFP_NOFAIL);
 }
 
 /**

@@ -23,7 +23,9 @@ struct vhdx_space;
 
 struct vhdx_space *vhdx_space_create(u64 size);
 void vhdx_space_free(struct vhdx_space *space);
-int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length);
+int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length,
+		     gfp_t gfp);
+void vhdx_space_claim_free(struct vhdx_space *space, u64 offset, u64 length);
 void vhdx_space_unclaim(struct vhdx_space *space, u64 offset, u64 length);
 u64 vhdx_space_find_gap(const struct vhdx_space *space, u64 from, u64 end,
 			u64 length);
