@@ -163,6 +163,84 @@ static void growth_full_host(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->size, end + 11 * MIB);
 }
 
+/**
+ * struct full_case - why the file cannot grow
+ * @name: for people
+ * @errnum: what the host answers
+ */
+struct full_case {
+	const char *name;
+	int errnum;
+};
+
+static const struct full_case full_cases[] = {
+	{ "the file system is full", -ENOSPC },
+	{ "the quota is used up", -EDQUOT },
+	{ "the file is as long as it may be", -EFBIG },
+};
+
+static void describe_full_case(const struct full_case *c, char *desc)
+{
+	scnprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s", c->name);
+}
+
+KUNIT_ARRAY_PARAM(full_case, full_cases, describe_full_case);
+
+/* Before a full host fails a write, what the guest gave back is used. */
+static void growth_full_host_clears(struct kunit *test)
+{
+	const struct full_case *c = test->param_value;
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	unsigned int io;
+	u64 i;
+
+	writer_build(test, w);
+	writer_open(test, w);
+	w->img->growth_step = 10 * MIB;
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, MIB, 1), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX,
+		.errnum = c->errnum,
+	};
+	for (i = 0; i < 10; i++)
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, MIB, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 20 * MIB, 512),
+			c->errnum);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 4), 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 20 * MIB, 512, 2), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 20 * MIB),
+			w->layout.file_size + 4 * MIB);
+	guest_check_byte(test, w->img, 20 * MIB, 512, 2);
+	guest_check_byte(test, w->img, 20 * MIB + 512, MIB - 512, 0);
+
+	/* Somebody may still read it: the write waits for that. */
+	io = vhdx_read_begin(w->img);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 5), 0);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 21 * MIB, 512),
+			-EINPROGRESS);
+	guest_work(w->img);
+	KUNIT_EXPECT_TRUE(test, gw.waits);
+	vhdx_read_end(w->img, io);
+	guest_work(w->img);
+	KUNIT_EXPECT_FALSE(test, gw.waits);
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	guest_end(w->img, &gw, 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 21 * MIB),
+			w->layout.file_size + 5 * MIB);
+
+	/* When that cannot be made durable, there is no space. */
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 6), 0);
+	w->mf->room = 0;
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_WRITE, .times = 1, .errnum = -ENOSPC,
+	};
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 22 * MIB, 512),
+			-ENOSPC);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 22 * MIB, 512, 2), 0);
+	guest_finish(test, w->img);
+}
+
 /* The room for the log, and for a page of the BAT, is asked for beforehand. */
 static void growth_full_host_metadata(struct kunit *test)
 {
@@ -409,6 +487,52 @@ static void growth_punch_fails(struct kunit *test)
 	guest_finish(test, w->img);
 }
 
+struct chain {
+	struct writer *w;
+	struct vhdx_flush flush;
+	u32 left;
+	u32 left_at_punch;
+};
+
+static void flush_again(struct vhdx_flush *flush, int ret)
+{
+	struct chain *chain = container_of(flush, struct chain, flush);
+
+	(void)ret;
+	if (chain->left && --chain->left)
+		vhdx_flush(chain->w->img, flush);
+}
+
+static void note_punch(struct memfile *mf, const struct memfile_record *record)
+{
+	struct chain *chain = mf->ctx;
+
+	if (record->op == MEMFILE_ZERO)
+		chain->left_at_punch = chain->left;
+}
+
+/* A guest that flushes without end does not keep runs from being used again. */
+static void growth_busy_recycles(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 3, 6, 0 } };
+	struct chain chain = { .flush.done = flush_again, .left = 100 };
+	struct writer *w = writer_init(test);
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 3), 0);
+	chain.w = w;
+	w->mf->ctx = &chain;
+	w->mf->before = note_punch;
+	vhdx_flush(w->img, &chain.flush);
+	guest_work(w->img);
+	w->mf->before = NULL;
+	KUNIT_EXPECT_EQ(test, chain.left, 0);
+	KUNIT_EXPECT_GT(test, chain.left_at_punch, 90);
+}
+
 /* --- fixed images ------------------------------------------------------------------------ */
 
 /* As qemu-img makes them: all blocks ZERO, and a hole that is long enough. */
@@ -544,6 +668,7 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_step_chosen),
 	KUNIT_CASE(growth_without_allocate),
 	KUNIT_CASE(growth_full_host),
+	KUNIT_CASE_PARAM(growth_full_host_clears, full_case_gen_params),
 	KUNIT_CASE(growth_full_host_metadata),
 	KUNIT_CASE(growth_gaps),
 	KUNIT_CASE(growth_gap_no_space),
@@ -553,6 +678,7 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_too_big_block),
 	KUNIT_CASE(growth_too_big_log),
 	KUNIT_CASE(growth_punch_fails),
+	KUNIT_CASE(growth_busy_recycles),
 	KUNIT_CASE(growth_fixed),
 	KUNIT_CASE(growth_fixed_part),
 	KUNIT_CASE(growth_fixed_zero),

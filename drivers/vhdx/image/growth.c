@@ -189,6 +189,8 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 	LIST_HEAD(punched);
 	u32 n = 0;
 
+	if (READ_ONCE(j->failed))
+		return false;
 	if (list_empty(&j->draining)) {
 		spin_lock(&j->lock);
 		list_splice_tail_init(&j->freed_durable, &j->draining);

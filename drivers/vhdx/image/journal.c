@@ -607,11 +607,44 @@ static bool make_room(struct vhdx_journal *j)
 	return did || room;
 }
 
+/*
+ * What the guest gave back is used before a full host fails a write. False
+ * while I/O to it has yet to end, whose end kicks the worker.
+ */
+static bool reclaim(struct vhdx_journal *j, int ret)
+{
+	bool freed, did;
+
+	spin_lock(&j->lock);
+	freed = !list_empty(&j->freed_new);
+	spin_unlock(&j->lock);
+	if (freed)
+		ret = commit(j, &did) ? : ret;
+	if (vhdx_journal_recycle(j))
+		return true;
+	if (!list_empty(&j->draining))
+		return false;
+	fail_parked(j, VHDX_WANT_SPACE, ret);
+	return true;
+}
+
+/* False when the writes that want it have to wait. */
+static bool make_space(struct vhdx_journal *j)
+{
+	int ret;
+
+	spin_lock(&j->lock);
+	j->want_space = false;
+	spin_unlock(&j->lock);
+	ret = vhdx_journal_refill(j);
+	return !ret || READ_ONCE(j->failed) || reclaim(j, ret);
+}
+
 /* True when there was something to do. */
 static bool work_once(struct vhdx_journal *j)
 {
 	bool first = false, page = false, room_wanted = false;
-	bool changed, space, want_commit;
+	bool changed, space, want_commit, did;
 	struct vhdx_write *write;
 	int ret;
 
@@ -633,19 +666,17 @@ static bool work_once(struct vhdx_journal *j)
 		ret = changed ? 0 : first_change(j);
 		if (ret)
 			fail_parked(j, VHDX_WANT_FIRST, ret);
-	} else if (page) {
-		prepare_pages(j);
-	} else if (space) {
-		spin_lock(&j->lock);
-		j->want_space = false;
-		spin_unlock(&j->lock);
-		ret = vhdx_journal_refill(j);
-		if (ret)
-			fail_parked(j, VHDX_WANT_SPACE, ret);
-	} else {
-		return (want_commit && make_room(j)) || vhdx_journal_recycle(j);
+		return true;
 	}
-	return true;
+	if (page) {
+		prepare_pages(j);
+		return true;
+	}
+	if (space && make_space(j))
+		return true;
+	/* Both: a guest that never stops to flush gives space back too. */
+	did = want_commit && make_room(j);
+	return vhdx_journal_recycle(j) || did;
 }
 
 /**
