@@ -291,6 +291,7 @@ typedef struct {
 #define ____cacheline_aligned_in_smp
 #define WRITE_ONCE(x, v)		(*(volatile typeof(x) *)&(x) = (v))
 #define smp_load_acquire(p)		READ_ONCE(*(p))
+#define smp_store_release(p, v)		WRITE_ONCE(*(p), v)
 #define cmpxchg(p, old, new)		__sync_val_compare_and_swap(p, old, new)
 
 static inline void guid_gen(guid_t *guid)

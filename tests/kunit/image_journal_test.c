@@ -5,6 +5,7 @@
  */
 #include <kunit/test.h>
 
+#include "builder_log.h"
 #include "guest.h"
 #include "writer_test.h"
 
@@ -604,6 +605,26 @@ static void journal_finish(struct kunit *test)
 	guest_check_byte(test, w->img, 0, 512, 1);
 }
 
+/* With no page to put in place, what was written is flushed all the same. */
+static void journal_finish_flushes(struct kunit *test)
+{
+	struct writer *w = one_open(test);
+
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
+	CHECK_RECORDS(test, w, FLUSHES);
+	guest_close(test, w->img);
+
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), -EIO);
+	KUNIT_EXPECT_EQ(test, vhdx_image_failed(w->img), -EIO);
+}
+
 /* Each operation of a detach fails: an error, and a log to replay or a clean file. */
 static void journal_finish_fails(struct kunit *test)
 {
@@ -807,6 +828,42 @@ static void journal_sequence_number(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
 }
 
+/* A log's last number may be the highest there is: the next begins anew. */
+static void journal_entry_number(struct kunit *test)
+{
+	struct writer *w = one_init(test);
+	struct log_update update = {};
+	struct builder_sink sink;
+	struct log_spec spec;
+	u8 *page;
+
+	w->b.log_guid = builder_log_guid;
+	writer_build(test, w);
+	page = kunit_kzalloc(test, 4096, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	memfile_read(w->mf, page, 4096, w->layout.bat_offset);
+	update.file_offset = w->layout.bat_offset;
+	update.data = page;
+	spec = (struct log_spec){
+		.guid = builder_log_guid,
+		.sequence_number = U64_MAX,
+		.flushed_file_offset = w->layout.file_size,
+		.last_file_offset = w->layout.file_size,
+		.update = &update,
+		.updates = 1,
+	};
+	sink = memfile_sink(w->mf);
+	KUNIT_ASSERT_EQ(test, 0, log_spec_write(&sink, &w->layout, &spec));
+	writer_open(test, w);
+	guest_check_built(test, w->img, &w->b, 3 * MIB, MIB);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	guest_close(test, w->img);
+	w->img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, w->img->log.sequence.head.sequence_number, 1);
+	guest_check_byte(test, w->img, 0, 512, 1);
+}
+
 /* Not even its log is touched. */
 static void journal_differencing(struct kunit *test)
 {
@@ -838,12 +895,14 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_covers_last_block),
 	KUNIT_CASE(journal_log_state),
 	KUNIT_CASE(journal_finish),
+	KUNIT_CASE(journal_finish_flushes),
 	KUNIT_CASE(journal_finish_fails),
 	KUNIT_CASE(journal_dirty_read_only),
 	KUNIT_CASE(journal_no_replay),
 	KUNIT_CASE(journal_replays),
 	KUNIT_CASE(journal_replay_fails),
 	KUNIT_CASE(journal_sequence_number),
+	KUNIT_CASE(journal_entry_number),
 	KUNIT_CASE(journal_differencing),
 	{}
 };

@@ -270,7 +270,10 @@ u64 vhdx_block_map_entry(const struct vhdx_block_map *map, u64 index)
 	/* pairs with the cmpxchg() that puts a page of zeros there */
 	const __le64 *page = smp_load_acquire(&map->page[index / PAGE_ENTRIES]);
 
-	return page ? le64_to_cpu(READ_ONCE(page[index % PAGE_ENTRIES])) : 0;
+	if (!page)
+		return 0;
+	/* and with vhdx_block_map_set(): the file has grown as far as it names */
+	return le64_to_cpu(smp_load_acquire(&page[index % PAGE_ENTRIES]));
 }
 
 /**
@@ -302,8 +305,9 @@ void vhdx_block_map_reserve(struct vhdx_block_map *map, u64 page)
  */
 void vhdx_block_map_set(struct vhdx_block_map *map, u64 index, u64 entry)
 {
-	WRITE_ONCE(map->page[index / PAGE_ENTRIES][index % PAGE_ENTRIES],
-		   cpu_to_le64(entry));
+	/* pairs with vhdx_block_map_entry() */
+	smp_store_release(&map->page[index / PAGE_ENTRIES][index % PAGE_ENTRIES],
+			  cpu_to_le64(entry));
 }
 
 /**

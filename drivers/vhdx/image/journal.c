@@ -516,7 +516,8 @@ static int first_change(struct vhdx_journal *j)
 	if (ret)
 		return ret;
 	spin_lock(&j->lock);
-	j->changed = true;
+	/* who sees it sees the size of the file; pairs with enter() */
+	smp_store_release(&j->changed, true);
 	spin_unlock(&j->lock);
 	return 0;
 }
@@ -771,7 +772,8 @@ int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err)
  * @img: open for writing; all writes have ended, no flush waits
  *
  * Commits what is dirty, puts every page in place, clears LogGuid and cuts the
- * file. Does nothing to a file that was not changed, nor after a failure.
+ * file; what was written before is stable then. Does nothing to a file that was
+ * not changed, nor after a failure.
  *
  * Context: process context, may sleep; no kick comes any more.
  * Return: 0, or why the file is not clean; its log is to be replayed then.
@@ -802,6 +804,12 @@ int vhdx_image_finish(struct vhdx_image *img)
 		}
 		forget_in_place(j, 0);
 		WRITE_ONCE(j->generation.active, false);
+	} else {
+		ret = flush_file(j);
+		if (ret) {
+			vhdx_journal_latch(j, ret);
+			return ret;
+		}
 	}
 	vhdx_journal_cut(j);
 	return 0;
@@ -860,7 +868,9 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	INIT_LIST_HEAD(&j->freed_new);
 	INIT_LIST_HEAD(&j->freed_durable);
 	INIT_LIST_HEAD(&j->draining);
-	if (img->log.dirty)
+	/* The next generation need not go on, and the highest has no next. */
+	if (img->log.dirty &&
+	    img->log.sequence.head.sequence_number <= U64_MAX / 2)
 		j->sequence_number = img->log.sequence.head.sequence_number;
 	if (img->metadata.leave_blocks_allocated)
 		j->cut_limit = img->size;

@@ -269,7 +269,8 @@ static int enter(struct vhdx_journal *j, struct vhdx_write *write)
 		return -EIO;
 	if (ret)
 		return ret;
-	if (!READ_ONCE(j->changed))
+	/* pairs with the end of first_change() */
+	if (!smp_load_acquire(&j->changed))
 		return park(j, write, VHDX_WANT_FIRST);
 	write->io = vhdx_io_enter(&j->io);
 	return 1;
@@ -331,8 +332,8 @@ static void want_room(struct vhdx_journal *j)
 /**
  * vhdx_write_begin() - find where the data of a write goes
  * @img: open for writing
- * @write: with @pos, @length, @in_place, @fua and @resume filled in; kept by
- *	the caller until vhdx_write_end()
+ * @write: with @pos, @length, @in_place, @fua and @resume filled in and the rest
+ *	zero before its first use; kept by the caller until vhdx_write_end()
  *
  * Return: 0: @write->extent says where, and vhdx_write_end() must follow. It
  * may be shorter than @write->length; with @in_place it may be of type ZERO:
@@ -502,7 +503,8 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 /**
  * vhdx_clear_block() - make a whole block zero and free its space
  * @img: open for writing, not LeaveBlocksAllocated
- * @write: with @pos in the block and @resume filled in
+ * @write: with @pos in the block and @resume filled in, the rest as for
+ *	vhdx_write_begin()
  *
  * Return: 0 when done, and no vhdx_write_end() follows; otherwise as
  * vhdx_write_begin(). MS-VHDX 2.5.1.1, PAYLOAD_BLOCK_ZERO.
