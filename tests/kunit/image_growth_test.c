@@ -91,9 +91,8 @@ static void growth_step_chosen(struct kunit *test)
 		w->img->growth_step = steps[i];
 		KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
 		writer_skip(w, 7);
-		CHECK_RECORDS(test, w,
-			      ALLOCATES(w->layout.file_size, grown[i]),
-			      FLUSHES);
+		expect_allocate(test, w, w->layout.file_size, grown[i]);
+		expect_flush(test, w);
 		guest_finish(test, w->img);
 	}
 }
@@ -135,12 +134,11 @@ static void growth_full_host(struct kunit *test)
 	guest_end(w->img, &gw, 0);
 	/* What the first write made of it: the first change and the BAT's page. */
 	writer_skip(w, 7);
-	CHECK_RECORDS(test, w,
-		      RECORD(MEMFILE_ALLOCATE, end, 64 * MIB, -ENOSPC, false),
-		      RECORD(MEMFILE_ALLOCATE, end, 32 * MIB, -ENOSPC, false),
-		      RECORD(MEMFILE_ALLOCATE, end, 16 * MIB, -ENOSPC, false),
-		      ALLOCATES(end, 8 * MIB),
-		      FLUSHES);
+	expect_no_space(test, w, end, 64 * MIB);
+	expect_no_space(test, w, end, 32 * MIB);
+	expect_no_space(test, w, end, 16 * MIB);
+	expect_allocate(test, w, end, 8 * MIB);
+	expect_flush(test, w);
 	for (i = 1; i < 10; i++)
 		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
 	KUNIT_EXPECT_EQ(test, w->mf->size, end + 10 * MIB);
@@ -302,11 +300,10 @@ static void growth_gaps(struct kunit *test)
 	writer_open(test, w);
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 512, 512, 1), 0);
 	writer_skip(w, 7);
-	CHECK_RECORDS(test, w,
-		      ZEROES(at, MIB),
-		      ZEROES(at + MIB, MIB),
-		      ZEROES(at + 2 * MIB, MIB),
-		      FLUSHES);
+	expect_zero(test, w, at, MIB);
+	expect_zero(test, w, at + MIB, MIB);
+	expect_zero(test, w, at + 2 * MIB, MIB);
+	expect_flush(test, w);
 	for (i = 0; i < 5; i++)
 		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB + 512, 512,
 						  1), 0);
@@ -379,10 +376,9 @@ static void growth_gap_at_end(struct kunit *test)
 	writer_open(test, w);
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
 	writer_skip(w, 7);
-	CHECK_RECORDS(test, w,
-		      ZEROES(end, 5 * MIB),
-		      ALLOCATES(end + 5 * MIB, 59 * MIB),
-		      FLUSHES);
+	expect_zero(test, w, end, 5 * MIB);
+	expect_allocate(test, w, end + 5 * MIB, 59 * MIB);
+	expect_flush(test, w);
 	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), end);
 	guest_check_byte(test, w->img, 512, 32 * MIB - 512, 0);
 	guest_finish(test, w->img);

@@ -36,19 +36,12 @@ static struct writer *one_open(struct kunit *test)
 	return w;
 }
 
-static void read_header(struct writer *w, u32 slot,
-			struct vhdx_disk_header *header)
-{
-	memfile_read(w->mf, header, sizeof(*header),
-		     slot ? VHDX_HEADER_2_OFFSET : VHDX_HEADER_1_OFFSET);
-}
-
 static bool log_is_clean(struct writer *w)
 {
-	struct vhdx_disk_header header[2];
+	struct vhdx_header header[2];
 
-	read_header(w, 0, &header[0]);
-	read_header(w, 1, &header[1]);
+	writer_header(w, 0, &header[0]);
+	writer_header(w, 1, &header[1]);
 	return guid_is_null(&header[0].log_guid) &&
 	       guid_is_null(&header[1].log_guid);
 }
@@ -128,14 +121,13 @@ static void journal_checkpoint(struct kunit *test)
 	guest_work(w->img);
 	writer_forget(w);
 	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.bat_offset + 4096, 4096),
-		      WRITES(w->layout.log_offset + HALF, ONE_PAGE),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES);
+	expect_write(test, w, w->layout.bat_offset + 4096, 4096);
+	expect_write(test, w, w->layout.log_offset + HALF, ONE_PAGE);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 600), writer_offset(w, 600 * MIB) | 6);
 	/* That one is in the log, and not in place. */
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 0), 0);
@@ -203,11 +195,10 @@ static void journal_joins(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hook.answered);
 	KUNIT_EXPECT_EQ(test, hook.gf.answers, 1);
 	KUNIT_EXPECT_EQ(test, hook.gf.ret, 0);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.log_offset + ONE_PAGE, ONE_PAGE),
-		      FLUSHES,
-		      WRITES(w->layout.log_offset + 2 * ONE_PAGE, ONE_PAGE),
-		      FLUSHES);
+	expect_write(test, w, w->layout.log_offset + ONE_PAGE, ONE_PAGE);
+	expect_flush(test, w);
+	expect_write(test, w, w->layout.log_offset + 2 * ONE_PAGE, ONE_PAGE);
+	expect_flush(test, w);
 	KUNIT_EXPECT_EQ(test, w->mf->records, 4);
 }
 
@@ -439,6 +430,27 @@ static void journal_latches_others(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 9), 0);
 }
 
+/* A run that waits to be punched is left alone. */
+static void journal_latches_freed(struct kunit *test)
+{
+	struct writer *w = one_open(test);
+	unsigned int io = vhdx_read_begin(w->img);
+
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 3), 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	guest_work(w->img);
+	vhdx_read_end(w->img, io);
+	writer_forget(w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), -EIO);
+	KUNIT_EXPECT_EQ(test, w->mf->record[w->mf->records - 1].ret, -EIO);
+	KUNIT_EXPECT_EQ(test, memfile_count(w->mf, MEMFILE_ZERO), 0);
+	check_latched(test, w);
+}
+
 /* The first change fails at each of its operations: no header is lost. */
 static void journal_first_change_fails(struct kunit *test)
 {
@@ -477,7 +489,7 @@ static void journal_first_change_fails(struct kunit *test)
 static void journal_makes_log(struct kunit *test)
 {
 	struct writer *w = one_init(test);
-	struct vhdx_disk_header header;
+	struct vhdx_header header;
 	u64 at;
 
 	w->b.log_length = 0;
@@ -486,14 +498,13 @@ static void journal_makes_log(struct kunit *test)
 	at = w->layout.file_size;
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
 	writer_skip(w, 5);
-	CHECK_RECORDS(test, w,
-		      ALLOCATES(at, MIB),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES,
-		      ALLOCATES(at, MIB));
+	expect_allocate(test, w, at, MIB);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_allocate(test, w, at, MIB);
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 9 * MIB, 512, 2), 0);
 	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
 	KUNIT_EXPECT_EQ(test, writer_offset(w, 9 * MIB), at + MIB);
@@ -504,9 +515,9 @@ static void journal_makes_log(struct kunit *test)
 	guest_close(test, w->img);
 	writer_open(test, w);
 	guest_finish(test, w->img);
-	read_header(w, 0, &header);
-	KUNIT_EXPECT_EQ(test, le64_to_cpu(header.log_offset), at);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(header.log_length), MIB);
+	writer_header(w, 0, &header);
+	KUNIT_EXPECT_EQ(test, header.log_offset, at);
+	KUNIT_EXPECT_EQ(test, header.log_length, MIB);
 	KUNIT_EXPECT_TRUE(test, log_is_clean(w));
 }
 
@@ -526,10 +537,9 @@ static void journal_covers_last_block(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->img->file_size, end - w->b.cut);
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 127 * MIB, MIB, 5), 0);
 	writer_skip(w, 5);
-	CHECK_RECORDS(test, w,
-		      ALLOCATES(end - w->b.cut, w->b.cut),
-		      FLUSHES,
-		      ALLOCATES(w->layout.log_offset, MIB));
+	expect_allocate(test, w, end - w->b.cut, w->b.cut);
+	expect_flush(test, w);
+	expect_allocate(test, w, w->layout.log_offset, MIB);
 	KUNIT_EXPECT_EQ(test, w->img->file_size, end);
 	KUNIT_EXPECT_EQ(test, w->mf->size, end);
 	guest_check_byte(test, w->img, 127 * MIB, MIB, 5);
@@ -587,14 +597,13 @@ static void journal_finish(struct kunit *test)
 	guest_work(w->img);
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.bat_offset, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES,
-		      RESIZES(run + MIB));
+	expect_write(test, w, w->layout.bat_offset, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_resize(test, w, run + MIB);
 	KUNIT_EXPECT_EQ(test, w->mf->records, 7);
 	KUNIT_EXPECT_TRUE(test, log_is_clean(w));
 	KUNIT_EXPECT_EQ(test, w->mf->size, run + MIB);
@@ -613,7 +622,7 @@ static void journal_finish_flushes(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, 3 * MIB, 512, 1), 0);
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
-	CHECK_RECORDS(test, w, FLUSHES);
+	expect_flush(test, w);
 	guest_close(test, w->img);
 
 	writer_open(test, w);
@@ -715,32 +724,31 @@ static void journal_no_replay(struct kunit *test)
 
 static void journal_replays(struct kunit *test)
 {
-	struct vhdx_disk_header before, header[2];
+	struct vhdx_header before, header[2];
 	struct writer *w = dirty_init(test);
 	u64 run = w->layout.file_size;
 	u32 i;
 
-	read_header(w, 1, &before);
+	writer_header(w, 1, &before);
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 0), 0);
 	writer_forget(w);
 	w->img = guest_open_writable(test, w->mf);
-	CHECK_RECORDS(test, w,
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(w->layout.bat_offset, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, w->layout.bat_offset, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
 	KUNIT_EXPECT_EQ(test, w->mf->records, 11);
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 0), run | 6);
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 3), 2);
 	for (i = 0; i < 2; i++) {
-		read_header(w, i, &header[i]);
+		writer_header(w, i, &header[i]);
 		KUNIT_EXPECT_TRUE(test, guid_is_null(&header[i].log_guid));
 		/* A guest reads what it would have read: no new DataWriteGuid. */
 		KUNIT_EXPECT_TRUE(test, guid_equal(&header[i].data_write_guid,
@@ -754,7 +762,7 @@ static void journal_replays(struct kunit *test)
 	/* The next change is guest-visible, and the numbers go on. */
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 9 * MIB, 512, 4), 0);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	read_header(w, 0, &header[0]);
+	writer_header(w, 0, &header[0]);
 	KUNIT_EXPECT_FALSE(test, guid_equal(&header[0].data_write_guid,
 					    &before.data_write_guid));
 	guest_close(test, w->img);
@@ -890,6 +898,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE_PARAM(journal_latches, latch_case_gen_params),
 	KUNIT_CASE(journal_latches_data),
 	KUNIT_CASE(journal_latches_others),
+	KUNIT_CASE(journal_latches_freed),
 	KUNIT_CASE(journal_first_change_fails),
 	KUNIT_CASE(journal_makes_log),
 	KUNIT_CASE(journal_covers_last_block),

@@ -43,7 +43,7 @@ static void write_only_flush(struct kunit *test)
 	before = memfile_checksum(w->mf);
 	writer_open(test, w);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w, FLUSHES);
+	expect_flush(test, w);
 	guest_finish(test, w->img);
 	KUNIT_EXPECT_EQ(test, w->mf->records, 1);
 	KUNIT_EXPECT_EQ(test, memfile_checksum(w->mf), before);
@@ -53,27 +53,26 @@ static void write_only_flush(struct kunit *test)
 static void write_first_change(struct kunit *test)
 {
 	static const struct builder_block blocks[] = { { 3, 6, 0 } };
-	struct vhdx_disk_header old, header[2];
+	struct vhdx_header old, header[2];
 	struct writer *w = writer_init(test);
 	struct guest_write gw;
 
 	w->b.block = blocks;
 	w->b.blocks = ARRAY_SIZE(blocks);
 	writer_build(test, w);
-	memfile_read(w->mf, &old, sizeof(old), VHDX_HEADER_2_OFFSET);
+	writer_header(w, 1, &old);
 	writer_open(test, w);
 	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw, 3 * MIB, 512), 0);
-	CHECK_RECORDS(test, w,
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES,
-		      ALLOCATES(w->layout.log_offset, MIB));
-	memfile_read(w->mf, &header[0], sizeof(old), VHDX_HEADER_1_OFFSET);
-	memfile_read(w->mf, &header[1], sizeof(old), VHDX_HEADER_2_OFFSET);
-	KUNIT_EXPECT_EQ(test, le64_to_cpu(header[0].sequence_number), 9);
-	KUNIT_EXPECT_EQ(test, le64_to_cpu(header[1].sequence_number), 10);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_allocate(test, w, w->layout.log_offset, MIB);
+	writer_header(w, 0, &header[0]);
+	writer_header(w, 1, &header[1]);
+	KUNIT_EXPECT_EQ(test, header[0].sequence_number, 9);
+	KUNIT_EXPECT_EQ(test, header[1].sequence_number, 10);
 	KUNIT_EXPECT_TRUE(test, guid_equal(&header[0].file_write_guid,
 					   &header[1].file_write_guid));
 	KUNIT_EXPECT_TRUE(test, guid_equal(&header[0].data_write_guid,
@@ -136,10 +135,9 @@ static void write_allocates(struct kunit *test)
 	/* Behind the first change: room for the page, and a stable size. */
 	KUNIT_ASSERT_EQ(test, w->mf->records, 9);
 	writer_skip(w, 6);
-	CHECK_RECORDS(test, w,
-		      ALLOCATES(w->layout.bat_offset, MIB),
-		      ALLOCATES(run, 64 * MIB),
-		      FLUSHES);
+	expect_allocate(test, w, w->layout.bat_offset, MIB);
+	expect_allocate(test, w, run, 64 * MIB);
+	expect_flush(test, w);
 	KUNIT_ASSERT_EQ(test, guest_fill(w->img, &gw, 0xA5), 0);
 	/* Nothing is mapped before its data is there. */
 	guest_check_byte(test, w->img, 3 * MIB, MIB, 0);
@@ -151,13 +149,12 @@ static void write_allocates(struct kunit *test)
 	/* The entry, and then the headers that name it. */
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.log_offset, 8192),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_1_OFFSET, 4096),
-		      FLUSHES,
-		      WRITES(VHDX_HEADER_2_OFFSET, 4096),
-		      FLUSHES);
+	expect_write(test, w, w->layout.log_offset, 8192);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
 	KUNIT_EXPECT_EQ(test, writer_entry(w, 3), 0);
 
 	/* As after a crash. */
@@ -181,13 +178,12 @@ static void write_appends(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 2), 0);
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.log_offset + 8192, 8192),
-		      FLUSHES);
+	expect_write(test, w, w->layout.log_offset + 8192, 8192);
+	expect_flush(test, w);
 	/* With nothing dirty, one flush and nothing else. */
 	writer_forget(w);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w, FLUSHES);
+	expect_flush(test, w);
 }
 
 static void write_over(struct kunit *test)
@@ -215,7 +211,7 @@ static void write_over(struct kunit *test)
 	guest_check_built(test, w->img, &w->b, 3 * MIB + 1024, MIB - 1024);
 	/* Nothing of it is metadata. */
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w, FLUSHES);
+	expect_flush(test, w);
 }
 
 /* A write that failed maps nothing; its run is zeroed before it is used. */
@@ -234,10 +230,9 @@ static void write_fails(struct kunit *test)
 	guest_end(w->img, &gw, -EIO);
 	guest_check_byte(test, w->img, 3 * MIB, MIB, 0);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w,
-		      FLUSHES,
-		      PUNCHES(run, MIB),
-		      FLUSHES);
+	expect_flush(test, w);
+	expect_punch(test, w, run, MIB);
+	expect_flush(test, w);
 	for (block = 0; block < 100; block++) {
 		KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &gw, block * MIB,
 						     512), 0);
@@ -386,9 +381,8 @@ static void write_fails_kicks(struct kunit *test)
 	writer_forget(w);
 	guest_end(w->img, &gw, -EIO);
 	guest_work(w->img);
-	CHECK_RECORDS(test, w,
-		      PUNCHES(run, MIB),
-		      FLUSHES);
+	expect_punch(test, w, run, MIB);
+	expect_flush(test, w);
 }
 
 /* --- FUA ---------------------------------------------------------------------- */
@@ -544,9 +538,8 @@ static void clear_recycles(struct kunit *test)
 	writer_forget(w);
 	vhdx_read_end(w->img, io);
 	guest_work(w->img);
-	CHECK_RECORDS(test, w,
-		      PUNCHES(run, MIB),
-		      FLUSHES);
+	expect_punch(test, w, run, MIB);
+	expect_flush(test, w);
 	guest_begin_flush(w->img, &gf);
 	guest_work(w->img);
 	KUNIT_EXPECT_EQ(test, gf.answers, 1);
@@ -610,7 +603,7 @@ static void clear_nothing(struct kunit *test)
 	for (block = 0; block < 16; block++)
 		KUNIT_EXPECT_EQ(test, guest_clear(w->img, block), 0);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
-	CHECK_RECORDS(test, w, FLUSHES);
+	expect_flush(test, w);
 }
 
 /* States that may name space and have no data (MS-VHDX 2.5.1.1). */
@@ -727,8 +720,7 @@ static void write_full_set(struct kunit *test)
 	writer_forget(w);
 	KUNIT_ASSERT_EQ(test, guest_write(w->img, i * 512 * MIB, 512, 2), 0);
 	writer_until(w, MEMFILE_WRITE);
-	CHECK_RECORDS(test, w,
-		      WRITES(w->layout.log_offset, (MAX_PAGES + 1) * 4096));
+	expect_write(test, w, w->layout.log_offset, (MAX_PAGES + 1) * 4096);
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
 	guest_close(test, w->img);
 	w->img = guest_open(test, w->mf);

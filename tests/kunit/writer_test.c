@@ -50,6 +50,31 @@ void writer_forget(struct writer *w)
 }
 
 /**
+ * writer_header() - a header as it is in the file
+ * @w: built
+ * @slot: 0 or 1
+ * @header: receives it
+ */
+void writer_header(const struct writer *w, u32 slot, struct vhdx_header *header)
+{
+	u64 at = slot ? VHDX_HEADER_2_OFFSET : VHDX_HEADER_1_OFFSET;
+	/* More than a kernel's stack may hold. */
+	struct vhdx_disk_header *disk = kmalloc(sizeof(*disk), GFP_KERNEL);
+
+	memset(header, 0, sizeof(*header));
+	if (!disk)
+		return;
+	memfile_read(w->mf, disk, sizeof(*disk), at);
+	header->sequence_number = le64_to_cpu(disk->sequence_number);
+	header->file_write_guid = disk->file_write_guid;
+	header->data_write_guid = disk->data_write_guid;
+	header->log_guid = disk->log_guid;
+	header->log_length = le32_to_cpu(disk->log_length);
+	header->log_offset = le64_to_cpu(disk->log_offset);
+	kfree(disk);
+}
+
+/**
  * writer_entry() - a payload block's entry as it is in place in the file
  * @w: built
  * @block: its number
@@ -89,7 +114,7 @@ bool writer_is_mapped(const struct writer *w, u64 pos)
 }
 
 /**
- * writer_skip() - let check_records() begin later
+ * writer_skip() - let check_record() begin later
  * @w: built
  * @records: by so many
  */
@@ -99,7 +124,7 @@ void writer_skip(struct writer *w, u32 records)
 }
 
 /**
- * writer_until() - let check_records() begin at some operation, or find none
+ * writer_until() - let check_record() begin at some operation, or find none
  * @w: built
  * @ops: a mask of enum memfile_op
  */
@@ -112,31 +137,26 @@ void writer_until(struct writer *w, unsigned int ops)
 }
 
 /**
- * check_records() - operations of the file, in their order
+ * check_record() - the next operation of the file
  * @test: running
- * @w: built; what is checked is not looked at again
- * @expected: what must come now
- * @n: how many
+ * @w: built
+ * @op: which
+ * @offset: bytes
+ * @length: bytes
+ * @unmap: of MEMFILE_ZERO
+ * @ret: what it answered
  */
-void check_records(struct kunit *test, struct writer *w,
-		   const struct memfile_record *expected, u32 n)
+void check_record(struct kunit *test, struct writer *w, enum memfile_op op,
+		  u64 offset, u64 length, bool unmap, int ret)
 {
-	u32 i;
+	const struct memfile_record *seen;
 
-	KUNIT_ASSERT_LE(test, w->seen + n, min(w->mf->records, MEMFILE_RECORDS));
-	for (i = 0; i < n; i++) {
-		const struct memfile_record *seen = &w->mf->record[w->seen + i];
-
-		KUNIT_EXPECT_EQ_MSG(test, seen->op, expected[i].op,
-				    "operation %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, seen->offset, expected[i].offset,
-				    "operation %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, seen->length, expected[i].length,
-				    "operation %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, seen->unmap, expected[i].unmap,
-				    "operation %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, seen->ret, expected[i].ret,
-				    "operation %u", i);
-	}
-	w->seen += n;
+	KUNIT_ASSERT_LT(test, w->seen, min(w->mf->records, MEMFILE_RECORDS));
+	seen = &w->mf->record[w->seen];
+	KUNIT_EXPECT_EQ_MSG(test, seen->op, op, "operation %u", w->seen);
+	KUNIT_EXPECT_EQ_MSG(test, seen->offset, offset, "operation %u", w->seen);
+	KUNIT_EXPECT_EQ_MSG(test, seen->length, length, "operation %u", w->seen);
+	KUNIT_EXPECT_EQ_MSG(test, seen->unmap, unmap, "operation %u", w->seen);
+	KUNIT_EXPECT_EQ_MSG(test, seen->ret, ret, "operation %u", w->seen);
+	w->seen++;
 }

@@ -26,31 +26,57 @@ struct writer {
 struct writer *writer_init(struct kunit *test);
 void writer_build(struct kunit *test, struct writer *w);
 void writer_open(struct kunit *test, struct writer *w);
+void writer_header(const struct writer *w, u32 slot,
+		   struct vhdx_header *header);
 u64 writer_entry(const struct writer *w, u64 block);
 u64 writer_offset(const struct writer *w, u64 pos);
 bool writer_is_mapped(const struct writer *w, u64 pos);
 void writer_skip(struct writer *w, u32 records);
 void writer_until(struct writer *w, unsigned int ops);
 void writer_forget(struct writer *w);
-void check_records(struct kunit *test, struct writer *w,
-		   const struct memfile_record *expected, u32 n);
+void check_record(struct kunit *test, struct writer *w, enum memfile_op op,
+		  u64 offset, u64 length, bool unmap, int ret);
 
 /* What must come next of the operations of the file. */
-#define CHECK_RECORDS(test, w, ...) do {				\
-	const struct memfile_record expected_[] = { __VA_ARGS__ };	\
-									\
-	check_records(test, w, expected_, ARRAY_SIZE(expected_));	\
-} while (0)
 
-#define RECORD(kind, at, len, answer, punch)				\
-	((struct memfile_record){					\
-		.op = (kind), .offset = (at), .length = (len),		\
-		.ret = (answer), .unmap = (punch) })
-#define WRITES(at, len)		RECORD(MEMFILE_WRITE, at, len, 0, false)
-#define FLUSHES			RECORD(MEMFILE_FLUSH, 0, 0, 0, false)
-#define RESIZES(size)		RECORD(MEMFILE_RESIZE, size, 0, 0, false)
-#define ALLOCATES(at, len)	RECORD(MEMFILE_ALLOCATE, at, len, 0, false)
-#define ZEROES(at, len)		RECORD(MEMFILE_ZERO, at, len, 0, false)
-#define PUNCHES(at, len)	RECORD(MEMFILE_ZERO, at, len, 0, true)
+static inline void expect_write(struct kunit *test, struct writer *w,
+				u64 offset, u64 length)
+{
+	check_record(test, w, MEMFILE_WRITE, offset, length, false, 0);
+}
+
+static inline void expect_flush(struct kunit *test, struct writer *w)
+{
+	check_record(test, w, MEMFILE_FLUSH, 0, 0, false, 0);
+}
+
+static inline void expect_resize(struct kunit *test, struct writer *w, u64 size)
+{
+	check_record(test, w, MEMFILE_RESIZE, size, 0, false, 0);
+}
+
+static inline void expect_allocate(struct kunit *test, struct writer *w,
+				   u64 offset, u64 length)
+{
+	check_record(test, w, MEMFILE_ALLOCATE, offset, length, false, 0);
+}
+
+static inline void expect_no_space(struct kunit *test, struct writer *w,
+				   u64 offset, u64 length)
+{
+	check_record(test, w, MEMFILE_ALLOCATE, offset, length, false, -ENOSPC);
+}
+
+static inline void expect_zero(struct kunit *test, struct writer *w, u64 offset,
+			       u64 length)
+{
+	check_record(test, w, MEMFILE_ZERO, offset, length, false, 0);
+}
+
+static inline void expect_punch(struct kunit *test, struct writer *w,
+				u64 offset, u64 length)
+{
+	check_record(test, w, MEMFILE_ZERO, offset, length, true, 0);
+}
 
 #endif
