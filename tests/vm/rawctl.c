@@ -320,7 +320,7 @@ static void attach_rules(const char *image)
 	answers(do_attach(&arg), EINVAL, "attach: long struct");
 	arg.size = UINT_MAX;
 	answers(do_attach(&arg), EINVAL, "attach: endless struct");
-	for (i = 1; i < 32; i += 6) {
+	for (i = 7; i < 32; i += 6) {
 		attach_init(&arg, &fd);
 		arg.flags |= 1U << i;
 		answers(do_attach(&arg), EINVAL, "attach: unknown flag");
@@ -332,8 +332,12 @@ static void attach_rules(const char *image)
 		answers(do_attach(&arg), EINVAL, "attach: reserved field");
 	}
 	attach_init(&arg, &fd);
+	arg.flags |= VHDX_ATTACH_DIRECT_IO | VHDX_ATTACH_BUFFERED_IO;
+	answers(do_attach(&arg), EINVAL, "attach: direct and buffered I/O");
+	attach_init(&arg, &fd);
 	arg.flags = 0;
-	answers(do_attach(&arg), EOPNOTSUPP, "attach: for writing");
+	answers(do_attach(&arg), EBADF,
+		"attach: for writing, the descriptor is not");
 	attach_init(&arg, &fd);
 	arg.index = -2;
 	answers(do_attach(&arg), EINVAL, "attach: number -2");
@@ -404,7 +408,7 @@ static void detach_rules(const char *image)
 	if (attach_path(image, &index, NULL))
 		err(1, "%s", image);
 	arg.index = index;
-	arg.flags = 1;
+	arg.flags = 1U << 1;
 	answers(ioctl(control, VHDX_CTL_DETACH, &arg), EINVAL,
 		"detach: unknown flag");
 	arg.flags = 0;
@@ -439,10 +443,15 @@ static void detach_rules(const char *image)
 	close(fd);
 }
 
-/* Two disks of one image; the descriptor may go as soon as the disk is there. */
+/*
+ * Two disks of one image; the descriptor may go as soon as the disk is there.
+ * One that is written is nobody else's.
+ */
 static void sharing_rules(const char *image)
 {
+	struct vhdx_ctl_attach arg;
 	int first, second;
+	__s32 fd;
 
 	answers(attach_path(image, &first, NULL), 0, "attach");
 	answers(attach_path(image, &second, NULL), 0,
@@ -452,6 +461,22 @@ static void sharing_rules(const char *image)
 	answers(detach(first), 0, "detach of the first");
 	read_ends(second);
 	answers(detach(second), 0, "detach of the second");
+
+	fd = open(image, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "%s", image);
+	attach_init(&arg, &fd);
+	arg.flags = 0;
+	answers(do_attach(&arg), 0, "attach for writing");
+	first = arg.index;
+	arg.index = -1;
+	answers(do_attach(&arg), EBUSY, "attach for writing once more");
+	check(arg.error[0], "attach for writing once more: a text");
+	attach_init(&arg, &fd);
+	answers(do_attach(&arg), EBUSY, "attach read-only as well");
+	close(fd);
+	read_ends(first);
+	answers(detach(first), 0, "detach of the one that is written");
 }
 
 /* Opened with the right to, used without. */

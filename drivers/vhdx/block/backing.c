@@ -1,20 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The file of an image: struct vhdx_file_ops on a struct file, and what direct
- * I/O on it asks for.
+ * The file of an image: struct vhdx_file_ops on a struct file, what direct I/O
+ * on it asks for, and who else may use it.
+ *
+ * The list of all backings keeps a file that is written from being attached a
+ * second time, by whatever name: a file system and the disk below it may both be
+ * named here, but one inode stays one inode.
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
+#include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/stat.h>
 
 #include "block.h"
 
+/* Its file system keeps it to itself. */
+#define NTFS3_MAGIC		0x7366746e
+
+static LIST_HEAD(vhdx_backings);
+static DEFINE_MUTEX(vhdx_backings_mutex);
+
+static bool zeroed_growth;
+module_param(zeroed_growth, bool, 0644);
+MODULE_PARM_DESC(zeroed_growth, "Write zeros where a file grows, so that first writes find written extents");
+
+static struct vhdx_backing *to_backing(struct vhdx_file *file)
+{
+	return container_of(file, struct vhdx_backing, file);
+}
+
 static struct file *backing_io(struct vhdx_file *file)
 {
-	return container_of(file, struct vhdx_backing, file)->io;
+	return to_backing(file)->io;
+}
+
+static struct inode *io_inode(const struct file *io)
+{
+	return io->f_mapping->host;
 }
 
 static int backing_read(struct vhdx_file *file, void *buf, size_t len,
@@ -58,11 +86,116 @@ static int backing_next_data(struct vhdx_file *file, u64 offset, u64 *data)
 	return 0;
 }
 
+static int backing_write(struct vhdx_file *file, const void *buf, size_t len,
+			 u64 offset)
+{
+	loff_t pos = offset;
+	ssize_t n;
+
+	while (len) {
+		n = kernel_write(backing_io(file), buf, len, &pos);
+		if (n <= 0)
+			return n ? n : -EIO;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/*
+ * The data that goes with a size or an allocation is what fdatasync() promises;
+ * time stamps are worth no commit of the file system's.
+ */
+static int backing_flush(struct vhdx_file *file)
+{
+	return vfs_fsync(backing_io(file), 1);
+}
+
+static int backing_resize(struct vhdx_file *file, u64 size)
+{
+	struct file *io = backing_io(file);
+
+	if (S_ISBLK(io_inode(io)->i_mode))
+		return size > i_size_read(io_inode(io)) ? -ENOSPC : -EOPNOTSUPP;
+	return vfs_truncate(&io->f_path, size);
+}
+
+static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
+{
+	const void *zeros = page_address(ZERO_PAGE(0));
+	size_t n;
+	int ret;
+
+	for (; len; offset += n, len -= n) {
+		n = min_t(u64, len, PAGE_SIZE - offset_in_page(offset));
+		ret = backing_write(file, zeros, n, offset);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int backing_allocate(struct vhdx_file *file, u64 offset, u64 len)
+{
+	struct file *io = backing_io(file);
+	u64 size = i_size_read(io_inode(io));
+	int ret = -EOPNOTSUPP;
+
+	if (S_ISBLK(io_inode(io)->i_mode))
+		return ret;
+	/* What a clone of the file shares would need space when written to. */
+	if (offset + len <= size)
+		ret = vfs_fallocate(io, FALLOC_FL_UNSHARE_RANGE, offset, len);
+	if (ret == -EOPNOTSUPP)
+		ret = vfs_fallocate(io, 0, offset, len);
+	if (!ret && offset + len > size && READ_ONCE(zeroed_growth))
+		ret = write_zeros(file, max(offset, size),
+				  offset + len - max(offset, size));
+	return ret;
+}
+
+static int backing_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
+{
+	struct file *io = backing_io(file);
+	int ret = -EOPNOTSUPP;
+
+	if (unmap && to_backing(file)->can_punch)
+		ret = vfs_fallocate(io, FALLOC_FL_PUNCH_HOLE |
+				    FALLOC_FL_KEEP_SIZE, offset, len);
+	if (ret == -EOPNOTSUPP)
+		ret = vfs_fallocate(io, FALLOC_FL_ZERO_RANGE |
+				    FALLOC_FL_KEEP_SIZE, offset, len);
+	/* EINVAL: not aligned to the sectors of the device. */
+	if (ret == -EOPNOTSUPP || ret == -EINVAL)
+		ret = write_zeros(file, offset, len);
+	return ret;
+}
+
 static const struct vhdx_file_ops backing_ops = {
 	.read = backing_read,
 	.size = backing_size,
 	.next_data = backing_next_data,
+	.write = backing_write,
+	.flush = backing_flush,
+	.resize = backing_resize,
+	.allocate = backing_allocate,
+	.zero = backing_zero,
 };
+
+/* Windows refuses an image that is a sparse file. */
+static bool holes_are_welcome(const struct inode *inode)
+{
+	switch (inode->i_sb->s_magic) {
+	case NTFS3_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
 
 /* Finds out what direct I/O on the file takes, if it can be done at all. */
 static void backing_probe_dio(struct vhdx_backing *backing,
@@ -92,69 +225,140 @@ static void backing_probe_dio(struct vhdx_backing *backing,
 	}
 }
 
+static int backing_register(struct vhdx_backing *backing, char *error)
+{
+	struct inode *inode = io_inode(backing->handed);
+	struct vhdx_backing *other;
+	int ret = 0;
+
+	mutex_lock(&vhdx_backings_mutex);
+	list_for_each_entry(other, &vhdx_backings, link) {
+		if (io_inode(other->handed) != inode ||
+		    (!other->writable && !backing->writable))
+			continue;
+		ret = vhdx_refuse(error, -EBUSY, other->writable ?
+				  "already attached for writing" :
+				  "already attached read-only");
+		break;
+	}
+	if (!ret)
+		list_add(&backing->link, &vhdx_backings);
+	mutex_unlock(&vhdx_backings_mutex);
+	return ret;
+}
+
+static void backing_unregister(struct vhdx_backing *backing)
+{
+	mutex_lock(&vhdx_backings_mutex);
+	list_del(&backing->link);
+	mutex_unlock(&vhdx_backings_mutex);
+}
+
+/* A file that is only read must not change; a file has no writers then. */
+static bool denies_write(const struct vhdx_backing *backing)
+{
+	return !backing->writable &&
+	       S_ISREG(io_inode(backing->handed)->i_mode);
+}
+
+/* Our own description of the file, for all I/O. */
+static int backing_open_io(struct vhdx_backing *backing, char *error)
+{
+	/*
+	 * Reads for a request must not start a transaction of the file system
+	 * for the time of the last access. O_EXCL claims a block device, so
+	 * that nobody mounts it.
+	 */
+	int flags = O_LARGEFILE | O_NOATIME;
+
+	if (backing->writable) {
+		flags |= O_RDWR;
+		if (S_ISBLK(io_inode(backing->handed)->i_mode))
+			flags |= O_EXCL;
+	}
+	backing->io = dentry_open(&backing->handed->f_path, flags,
+				  current_cred());
+	if (IS_ERR(backing->io))
+		return PTR_ERR(backing->io);
+	if (!backing->io->f_op->read_iter ||
+	    (backing->writable && (!backing->io->f_op->write_iter ||
+				   !backing->io->f_op->fsync))) {
+		fput(backing->io);
+		return vhdx_refuse(error, -EINVAL,
+				   "cannot be used by a driver");
+	}
+	return 0;
+}
+
+static int backing_check(struct file *handed, bool writable, char *error)
+{
+	struct inode *inode = io_inode(handed);
+
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return vhdx_refuse(error, -EINVAL,
+				   "neither a regular file nor a block device");
+	if (!(handed->f_mode & FMODE_READ))
+		return vhdx_refuse(error, -EBADF, "not opened for reading");
+	if (writable && !(handed->f_mode & FMODE_WRITE))
+		return vhdx_refuse(error, -EBADF, "not opened for writing");
+	if (IS_SWAPFILE(inode))
+		return vhdx_refuse(error, -ETXTBSY, "in use as swap space");
+	return 0;
+}
+
 /**
- * vhdx_backing_open() - take a file as the backing of a read-only image
+ * vhdx_backing_open() - take a file as the backing of an image
  * @handed: the file the caller handed over; a reference is taken
+ * @writable: the image is to be written
  * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
  *
  * All I/O is done on a description of our own. The one handed over is shared
- * with whoever holds the descriptor: SEEK_DATA would move its position, and its
- * flags can change at any time (reads into kernel memory fail with O_DIRECT).
+ * with whoever holds the descriptor: SEEK_DATA would move its position, its
+ * flags can change at any time (O_APPEND would send every write to the end), and
+ * an error of write-back is told only once to each description.
  *
- * While the image is attached nobody may open a regular file for writing: what
- * was checked at attach is relied on afterwards. A block device has no such
- * guard; there it is up to the administrator, as it is for loop.
+ * While an image is attached read-only nobody may open a regular file for
+ * writing: what was checked at attach is relied on afterwards. One that is
+ * written is guarded by the locks on @handed, and a block device by O_EXCL;
+ * other writers of a block device that is only read are up to the
+ * administrator, as they are for loop.
  *
  * Context: process context, may sleep.
- * Return: the backing, or an ERR_PTR: -EBADF (not opened for reading), -EINVAL
- * (neither a regular file nor a block device), -ETXTBSY (swap, or open for
- * writing), or what opening it answered.
+ * Return: the backing, or an ERR_PTR: -EBADF (not opened for what is wanted),
+ * -EINVAL (neither a regular file nor a block device), -ETXTBSY (swap, or open
+ * for writing), -EBUSY (attached already), or what opening it answered.
  */
-struct vhdx_backing *vhdx_backing_open(struct file *handed, char *error)
+struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
+				       char *error)
 {
-	struct inode *inode = handed->f_mapping->host;
 	struct vhdx_backing *backing;
 	struct kstat stat;
 	int ret;
 
-	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
-		return ERR_PTR(vhdx_refuse(error, -EINVAL,
-					   "neither a regular file nor a block device"));
-	if (!(handed->f_mode & FMODE_READ))
-		return ERR_PTR(vhdx_refuse(error, -EBADF,
-					   "not opened for reading"));
-	if (IS_SWAPFILE(inode))
-		return ERR_PTR(vhdx_refuse(error, -ETXTBSY,
-					   "in use as swap space"));
+	ret = backing_check(handed, writable, error);
+	if (ret)
+		return ERR_PTR(ret);
 
 	backing = kzalloc(sizeof(*backing), GFP_KERNEL);
 	if (!backing)
 		return ERR_PTR(-ENOMEM);
 	backing->file.ops = &backing_ops;
+	backing->writable = writable;
+	backing->handed = handed;
 
-	if (S_ISREG(inode->i_mode)) {
+	ret = backing_register(backing, error);
+	if (ret)
+		goto out_free;
+	if (denies_write(backing)) {
 		ret = deny_write_access(handed);
 		if (ret) {
 			vhdx_refuse(error, ret, "open for writing");
-			goto out_free;
+			goto out_unregister;
 		}
 	}
-
-	/*
-	 * Reads for a request must not start a transaction of the file system
-	 * for the time of the last access.
-	 */
-	backing->io = dentry_open(&handed->f_path,
-				  O_RDONLY | O_LARGEFILE | O_NOATIME,
-				  current_cred());
-	if (IS_ERR(backing->io)) {
-		ret = PTR_ERR(backing->io);
+	ret = backing_open_io(backing, error);
+	if (ret)
 		goto out_allow_write;
-	}
-	if (!backing->io->f_op->read_iter) {
-		ret = vhdx_refuse(error, -EINVAL, "cannot be read by a driver");
-		goto out_fput;
-	}
 
 	ret = vfs_getattr(&backing->io->f_path, &stat,
 			  STATX_BASIC_STATS | STATX_DIOALIGN,
@@ -163,6 +367,7 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, char *error)
 		goto out_fput;
 	backing->dev = stat.dev;
 	backing->ino = stat.ino;
+	backing->can_punch = holes_are_welcome(file_inode(backing->io));
 	backing_probe_dio(backing, &stat);
 
 	/*
@@ -173,14 +378,16 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, char *error)
 	filemap_write_and_wait(backing->io->f_mapping);
 	invalidate_inode_pages2(backing->io->f_mapping);
 
-	backing->handed = get_file(handed);
+	get_file(handed);
 	return backing;
 
 out_fput:
 	fput(backing->io);
 out_allow_write:
-	if (S_ISREG(inode->i_mode))
+	if (denies_write(backing))
 		allow_write_access(handed);
+out_unregister:
+	backing_unregister(backing);
 out_free:
 	kfree(backing);
 	return ERR_PTR(ret);
@@ -194,13 +401,75 @@ out_free:
  * In a system call the last reference goes before that returns to user mode,
  * so the caller can attach the file again at once.
  *
- * Context: process context of a user's task, may sleep.
+ * Context: process context, may sleep.
  */
 void vhdx_backing_close(struct vhdx_backing *backing)
 {
 	fput(backing->io);
-	if (S_ISREG(backing->handed->f_mapping->host->i_mode))
+	if (denies_write(backing))
 		allow_write_access(backing->handed);
+	backing_unregister(backing);
 	fput(backing->handed);
+	/* A kernel thread has no return to user mode. */
+	if (current->flags & PF_KTHREAD)
+		flush_delayed_fput();
 	kfree(backing);
+}
+
+/**
+ * vhdx_backing_granularity() - what the file can give back at least
+ * @backing: the file
+ *
+ * Context: any.
+ * Return: bytes, a power of two; 0 when it gives nothing back.
+ */
+unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing)
+{
+	struct inode *inode = io_inode(backing->io);
+
+	if (!backing->can_punch)
+		return 0;
+	if (S_ISBLK(inode->i_mode))
+		return max(bdev_discard_granularity(I_BDEV(inode)),
+			   bdev_logical_block_size(I_BDEV(inode)));
+	return i_blocksize(inode);
+}
+
+/**
+ * vhdx_backing_is_frozen() - would a write wait for the file system to thaw
+ * @backing: the file
+ *
+ * A hint: by the time it is used it may be wrong.
+ *
+ * Context: any.
+ */
+bool vhdx_backing_is_frozen(const struct vhdx_backing *backing)
+{
+	struct super_block *sb = file_inode(backing->io)->i_sb;
+
+	return READ_ONCE(sb->s_writers.frozen) != SB_UNFROZEN;
+}
+
+/**
+ * vhdx_backing_start_write() - before an asynchronous write
+ * @iocb: of the write
+ *
+ * Context: process context, waits while the file system is frozen.
+ */
+void vhdx_backing_start_write(struct kiocb *iocb)
+{
+	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		kiocb_start_write(iocb);
+}
+
+/**
+ * vhdx_backing_end_write() - after an asynchronous write
+ * @iocb: of the write, given to vhdx_backing_start_write() before
+ *
+ * Context: any.
+ */
+void vhdx_backing_end_write(struct kiocb *iocb)
+{
+	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		kiocb_end_write(iocb);
 }

@@ -24,10 +24,13 @@
 
 /**
  * struct vhdx_backing - the file of an image
+ * @link: in the list of all of them
  * @file: what image/ sees of it
  * @handed: the description behind the descriptor of the caller. Locks on it
  *	(QEMU's image locks) live as long as it does; no I/O is done on it.
  * @io: our own description of the same file, for all I/O
+ * @writable: @io is open for writing
+ * @can_punch: holes are welcome in it
  * @dev: device of the file system the file is on, as stat() tells it
  * @ino: its inode number there
  * @dio_mem_align: alignment in memory that direct I/O needs, in bytes
@@ -35,9 +38,12 @@
  *	when the file cannot do direct I/O
  */
 struct vhdx_backing {
+	struct list_head link;
 	struct vhdx_file file;
 	struct file *handed;
 	struct file *io;
+	bool writable;
+	bool can_punch;
 	dev_t dev;
 	u64 ino;
 	u32 dio_mem_align;
@@ -49,6 +55,17 @@ enum vhdx_device_state {
 	VHDX_DEVICE_ATTACHING,
 	VHDX_DEVICE_ATTACHED,
 	VHDX_DEVICE_DETACHING,
+};
+
+/*
+ * Does the disk go with its last close? What looks at every new disk (udev) opens
+ * and closes it without being a user of it; who mounts it or puts a device on it
+ * claims it, so that is what counts.
+ */
+enum vhdx_autoclear {
+	VHDX_AUTOCLEAR_OFF,
+	VHDX_AUTOCLEAR_UNCLAIMED,	/* once somebody has claimed it */
+	VHDX_AUTOCLEAR_ARMED,
 };
 
 /**
@@ -68,30 +85,47 @@ struct vhdx_queue {
  * @index: N of /dev/vhdxN
  * @state: see enum vhdx_device_state
  * @dying: no new openers; changed and read under the disk's open_mutex
+ * @writable: attached for writing
+ * @failed: the journal has given up, and that was said
  * @dio: requests go to the file as direct I/O
+ * @discard: the disk can discard
+ * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
  * @backing: the file; ours
  * @image: what is in it; ours
  * @disk: the gendisk
  * @tag_set: its requests
- * @workqueue: submits them
+ * @workqueue: carries them out
+ * @journal_work: the journal's worker
+ * @commit_work: has the journal commit what nobody flushes
  * @queue: one for each hardware queue
  */
 struct vhdx_device {
 	int index;
 	enum vhdx_device_state state;
 	bool dying;
+	bool writable;
+	bool failed;
 	bool dio;
+	bool discard;
+	enum vhdx_autoclear autoclear;
 	struct vhdx_backing *backing;
 	struct vhdx_image *image;
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct workqueue_struct *workqueue;
+	struct work_struct journal_work;
+	struct delayed_work commit_work;
 	struct vhdx_queue queue[VHDX_MAX_QUEUES];
 };
 
 /* backing.c */
-struct vhdx_backing *vhdx_backing_open(struct file *handed, char *error);
+struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
+				       char *error);
 void vhdx_backing_close(struct vhdx_backing *backing);
+unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing);
+bool vhdx_backing_is_frozen(const struct vhdx_backing *backing);
+void vhdx_backing_start_write(struct kiocb *iocb);
+void vhdx_backing_end_write(struct kiocb *iocb);
 
 /* control.c */
 int __init vhdx_control_register(void);
@@ -100,15 +134,21 @@ __printf(3, 4)
 int vhdx_refuse(char *error, int errnum, const char *fmt, ...);
 
 /* disk.c */
-struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
+int __init vhdx_devices_init(void);
+void vhdx_devices_exit(void);
+struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
+				       struct vhdx_backing *backing,
 				       struct vhdx_image *image, char *error);
 int vhdx_device_add(struct vhdx_device *device, char *error);
-void vhdx_device_destroy(struct vhdx_device *device);
-int vhdx_device_detach(int index);
+int vhdx_device_destroy(struct vhdx_device *device);
+int vhdx_device_detach(int index, bool lazy, int *unclean);
+void vhdx_device_fail(struct vhdx_device *device);
 
 /* request.c */
 int vhdx_requests_init(struct vhdx_device *device);
+void vhdx_requests_drain(struct vhdx_device *device);
 void vhdx_requests_exit(struct vhdx_device *device);
+void vhdx_device_changed(struct vhdx_device *device);
 
 /* sysfs.c */
 extern const struct attribute_group *vhdx_device_groups[];

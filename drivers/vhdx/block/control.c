@@ -14,7 +14,11 @@
 
 #include "block.h"
 
-#define VHDX_ATTACH_FLAGS	VHDX_ATTACH_READ_ONLY
+#define VHDX_ATTACH_FLAGS						\
+	(VHDX_ATTACH_READ_ONLY | VHDX_ATTACH_AUTOCLEAR |		\
+	 VHDX_ATTACH_DIRECT_IO | VHDX_ATTACH_BUFFERED_IO |		\
+	 VHDX_ATTACH_NO_PART_SCAN | VHDX_ATTACH_NO_REPLAY |		\
+	 VHDX_ATTACH_NO_DISCARD)
 
 /**
  * vhdx_refuse() - say why something is refused
@@ -75,13 +79,19 @@ out:
 }
 
 static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
+						 unsigned int flags,
 						 char *error)
 {
 	struct vhdx_error image_error = {};
+	unsigned int open_flags = 0;
 	struct vhdx_image *image;
 	int ret;
 
-	ret = vhdx_image_open(&backing->file, 0, &image, &image_error);
+	if (backing->writable)
+		open_flags |= VHDX_OPEN_WRITE;
+	if (flags & VHDX_ATTACH_NO_REPLAY)
+		open_flags |= VHDX_OPEN_NO_REPLAY;
+	ret = vhdx_image_open(&backing->file, open_flags, &image, &image_error);
 	if (ret) {
 		if (image_error.errnum)
 			vhdx_error_print(error, VHDX_ERROR_SIZE, &image_error);
@@ -99,25 +109,26 @@ static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
  * From a file to a disk. @uindex is where the caller wants the number of the
  * disk, and is written before there is one: an attach that fails leaves none.
  */
-static int vhdx_attach_file(struct file *file, int index, s32 __user *uindex,
-			    char *error)
+static int vhdx_attach_file(struct file *file, unsigned int flags, int index,
+			    s32 __user *uindex, char *error)
 {
 	struct vhdx_backing *backing;
 	struct vhdx_device *device;
 	struct vhdx_image *image;
 	int ret;
 
-	backing = vhdx_backing_open(file, error);
+	backing = vhdx_backing_open(file, !(flags & VHDX_ATTACH_READ_ONLY),
+				    error);
 	if (IS_ERR(backing))
 		return PTR_ERR(backing);
 
-	image = vhdx_attach_open_image(backing, error);
+	image = vhdx_attach_open_image(backing, flags, error);
 	if (IS_ERR(image)) {
 		ret = PTR_ERR(image);
 		goto out_close_backing;
 	}
 
-	device = vhdx_device_create(index, backing, image, error);
+	device = vhdx_device_create(index, flags, backing, image, error);
 	if (IS_ERR(device)) {
 		ret = PTR_ERR(device);
 		goto out_close_image;
@@ -142,6 +153,10 @@ static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
 	if (attach->flags & ~VHDX_ATTACH_FLAGS)
 		return vhdx_refuse(error, -EINVAL, "unknown flags 0x%x",
 				   attach->flags & ~VHDX_ATTACH_FLAGS);
+	if (attach->flags & VHDX_ATTACH_DIRECT_IO &&
+	    attach->flags & VHDX_ATTACH_BUFFERED_IO)
+		return vhdx_refuse(error, -EINVAL,
+				   "direct and buffered I/O at once");
 	if (memchr_inv(attach->reserved, 0, sizeof(attach->reserved)))
 		return vhdx_refuse(error, -EINVAL,
 				   "reserved fields are not zero");
@@ -155,9 +170,6 @@ static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
 	if (attach->nr_fds > 1)
 		return vhdx_refuse(error, -EOPNOTSUPP,
 				   "differencing images are not supported");
-	if (!(attach->flags & VHDX_ATTACH_READ_ONLY))
-		return vhdx_refuse(error, -EOPNOTSUPP,
-				   "writing is not supported, only read-only attach is");
 	return 0;
 }
 
@@ -191,7 +203,8 @@ static long vhdx_ctl_attach(struct vhdx_ctl_attach __user *arg)
 		ret = -EBADF;
 		goto out;
 	}
-	ret = vhdx_attach_file(file, attach->index, &arg->index, error);
+	ret = vhdx_attach_file(file, attach->flags, attach->index, &arg->index,
+			       error);
 	if (ret && *error)
 		pr_err("%pD4: %s\n", file, error);
 	fput(file);
@@ -204,16 +217,22 @@ out:
 	return ret;
 }
 
-static long vhdx_ctl_detach(void __user *arg)
+static long vhdx_ctl_detach(struct vhdx_ctl_detach __user *arg)
 {
 	struct vhdx_ctl_detach *detach;
 	long ret = -EINVAL;
+	int unclean = 0;
 
 	detach = vhdx_copy_arg(arg, sizeof(*detach));
 	if (IS_ERR(detach))
 		return PTR_ERR(detach);
-	if (!detach->flags && !detach->unclean)
-		ret = vhdx_device_detach(detach->index);
+	if (!(detach->flags & ~VHDX_DETACH_LAZY) && !detach->unclean)
+		ret = vhdx_device_detach(detach->index,
+					 detach->flags & VHDX_DETACH_LAZY,
+					 &unclean);
+	/* Should this get lost, the kernel log still tells. */
+	if (unclean && put_user(-unclean, &arg->unclean))
+		pr_debug("no place for errno %d\n", -unclean);
 	kfree(detach);
 	return ret;
 }

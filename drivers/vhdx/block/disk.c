@@ -8,6 +8,11 @@
  * from there on: only one detach can. Whether somebody has the disk open is
  * known under the disk's open_mutex, which is never taken inside of it: a
  * partition scan reads from the disk with open_mutex held.
+ *
+ * A disk may also go by itself, when its last user closes it (autoclear, and
+ * detach --lazy). That close holds open_mutex, so a work does the rest; one work
+ * for all disks, that looks for those whose time has come, so none must outlive
+ * its disk.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,11 +22,20 @@
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/vhdx.h>
 
 #include "block.h"
 
 static DEFINE_IDR(vhdx_devices);
 static DEFINE_MUTEX(vhdx_devices_mutex);
+
+static void vhdx_autoclear_work(struct work_struct *work);
+static DECLARE_WORK(vhdx_autoclear, vhdx_autoclear_work);
+static struct workqueue_struct *vhdx_autoclear_wq;
+
+static unsigned int growth_mib = 64;
+module_param(growth_mib, uint, 0644);
+MODULE_PARM_DESC(growth_mib, "MiB by which a file grows ahead of need (1 to 65536, for the next attach)");
 
 static int vhdx_disk_open(COMPAT_OPEN_ARG *arg, blk_mode_t mode)
 {
@@ -35,18 +49,43 @@ static int vhdx_disk_open(COMPAT_OPEN_ARG *arg, blk_mode_t mode)
 	/* As for any write-protected medium, so that mount falls back to ro. */
 	if ((mode & BLK_OPEN_WRITE) && get_disk_ro(disk))
 		return -EROFS;
+	if ((mode & BLK_OPEN_EXCL) &&
+	    device->autoclear == VHDX_AUTOCLEAR_UNCLAIMED)
+		device->autoclear = VHDX_AUTOCLEAR_ARMED;
 	return 0;
 }
 
-/* An image attached read-only stays so: blockdev --setrw cannot change it. */
+static bool vhdx_device_may_clear(const struct vhdx_device *device)
+{
+	return READ_ONCE(device->autoclear) == VHDX_AUTOCLEAR_ARMED &&
+	       !disk_openers(device->disk);
+}
+
+static void vhdx_disk_release(COMPAT_RELEASE_ARGS)
+{
+	struct vhdx_device *device = disk->private_data;
+
+	if (vhdx_device_may_clear(device))
+		queue_work(vhdx_autoclear_wq, &vhdx_autoclear);
+}
+
+/*
+ * An image attached read-only stays so, and one that nothing more is written to:
+ * blockdev --setrw cannot change it.
+ */
 static int vhdx_disk_set_read_only(struct block_device *bdev, bool ro)
 {
-	return ro ? 0 : -EROFS;
+	struct vhdx_device *device = bdev->bd_disk->private_data;
+
+	if (ro || (device->writable && !READ_ONCE(device->failed)))
+		return 0;
+	return -EROFS;
 }
 
 static const struct block_device_operations vhdx_disk_fops = {
 	.owner = THIS_MODULE,
 	.open = vhdx_disk_open,
+	.release = vhdx_disk_release,
 	.set_read_only = vhdx_disk_set_read_only,
 };
 
@@ -80,12 +119,42 @@ static void vhdx_device_limits(const struct vhdx_device *device,
 	/* A page each, and one more for a start inside of a page. */
 	lim->max_segments = SZ_4M / PAGE_SIZE + 1;
 	lim->max_segment_size = UINT_MAX;
+	if (device->writable) {
+		compat_lim_write_cache(lim);
+		lim->max_write_zeroes_sectors = SZ_1G >> SECTOR_SHIFT;
+	}
+	if (device->discard) {
+		lim->max_hw_discard_sectors = SZ_1G >> SECTOR_SHIFT;
+		lim->discard_granularity =
+			max(vhdx_backing_granularity(device->backing) ? :
+			    metadata->block_size, metadata->logical_sector_size);
+	}
 	/*
 	 * The memory of a request is handed to the file as it is, so the file's
 	 * needs are the disk's. A mask of 0 would mean a whole sector.
 	 */
 	lim->dma_alignment =
 		max(device->dio ? device->backing->dio_mem_align : 0, 4U) - 1;
+}
+
+/* A fixed image keeps its blocks (MS-VHDX 2.6.2.1). */
+static bool vhdx_device_can_discard(const struct vhdx_device *device,
+				    unsigned int flags)
+{
+	return device->writable && !(flags & VHDX_ATTACH_NO_DISCARD) &&
+	       !device->image->metadata.leave_blocks_allocated;
+}
+
+static int vhdx_device_choose_io(struct vhdx_device *device, unsigned int flags,
+				 char *error)
+{
+	device->dio = !(flags & VHDX_ATTACH_BUFFERED_IO) &&
+		      vhdx_device_can_dio(device->backing, device->image);
+	if (!device->dio && flags & VHDX_ATTACH_DIRECT_IO)
+		return vhdx_refuse(error, -EINVAL,
+				   "the file cannot be accessed directly in sectors of %u bytes",
+				   device->image->metadata.logical_sector_size);
+	return 0;
 }
 
 static int vhdx_device_get_index(struct vhdx_device *device, int index,
@@ -119,6 +188,7 @@ static void vhdx_device_put_index(struct vhdx_device *device)
 /**
  * vhdx_device_create() - build a device that nobody can see yet
  * @index: N of /dev/vhdxN, or -1 for the first free one
+ * @flags: VHDX_ATTACH_*
  * @backing: the file; the device's from here on when this succeeds
  * @image: in it; likewise
  * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
@@ -126,9 +196,11 @@ static void vhdx_device_put_index(struct vhdx_device *device)
  * Context: process context, may sleep. The caller holds a reference to the
  * module.
  * Return: the device, to be given to vhdx_device_add() or
- * vhdx_device_destroy(); or an ERR_PTR: -EBUSY when @index is taken, -ENOMEM.
+ * vhdx_device_destroy(); or an ERR_PTR: -EBUSY when @index is taken, -EINVAL
+ * when the file cannot do what @flags ask for, -ENOMEM.
  */
-struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
+struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
+				       struct vhdx_backing *backing,
 				       struct vhdx_image *image, char *error)
 {
 	struct queue_limits lim = {};
@@ -141,7 +213,14 @@ struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
 	device->state = VHDX_DEVICE_ATTACHING;
 	device->backing = backing;
 	device->image = image;
-	device->dio = vhdx_device_can_dio(backing, image);
+	device->writable = backing->writable;
+	device->discard = vhdx_device_can_discard(device, flags);
+	if (flags & VHDX_ATTACH_AUTOCLEAR)
+		device->autoclear = VHDX_AUTOCLEAR_UNCLAIMED;
+	image->growth_step = (u64)clamp(growth_mib, 1U, 65536U) * SZ_1M;
+	ret = vhdx_device_choose_io(device, flags, error);
+	if (ret)
+		goto out_free;
 
 	ret = vhdx_device_get_index(device, index, error);
 	if (ret)
@@ -163,7 +242,12 @@ struct vhdx_device *vhdx_device_create(int index, struct vhdx_backing *backing,
 		 "vhdx%d", device->index);
 	set_capacity(device->disk,
 		     image->metadata.virtual_disk_size >> SECTOR_SHIFT);
-	set_disk_ro(device->disk, true);
+	if (flags & VHDX_ATTACH_NO_PART_SCAN)
+		device->disk->flags |= GENHD_FL_NO_PART;
+	if (device->writable)
+		compat_disk_write_cache(device->disk);
+	else
+		set_disk_ro(device->disk, true);
 
 	__module_get(THIS_MODULE);
 	return device;
@@ -182,11 +266,22 @@ out_free:
  * @device: from vhdx_device_create(); its disk was never added, or has been
  *	deleted
  *
- * Context: process context of a user's task, may sleep. The caller holds a
- * reference to the module of its own.
+ * Leaves the image clean where that can be done.
+ *
+ * Context: process context, may sleep. The caller holds a reference to the
+ * module of its own, or the module waits for it before it goes.
+ * Return: 0, or the negative errno of why the image's log is to be replayed.
  */
-void vhdx_device_destroy(struct vhdx_device *device)
+int vhdx_device_destroy(struct vhdx_device *device)
 {
+	int ret = 0;
+
+	vhdx_requests_drain(device);
+	if (device->writable)
+		ret = vhdx_image_finish(device->image);
+	if (ret)
+		pr_err("vhdx%d: %pD4 is left with a dirty log: %pe\n",
+		       device->index, device->backing->io, ERR_PTR(ret));
 	put_disk(device->disk);
 	vhdx_requests_exit(device);
 	vhdx_image_close(device->image);
@@ -195,18 +290,33 @@ void vhdx_device_destroy(struct vhdx_device *device)
 	vhdx_device_put_index(device);
 	kfree(device);
 	module_put(THIS_MODULE);
+	return ret;
+}
+
+/*
+ * Whoever wants to detach the device may have it from now on. Its last user may
+ * have gone before.
+ */
+static void vhdx_device_release_state(struct vhdx_device *device)
+{
+	mutex_lock(&vhdx_devices_mutex);
+	device->state = VHDX_DEVICE_ATTACHED;
+	mutex_unlock(&vhdx_devices_mutex);
+	queue_work(vhdx_autoclear_wq, &vhdx_autoclear);
 }
 
 static void vhdx_device_announce(const struct vhdx_device *device)
 {
 	const struct vhdx_image *image = device->image;
 
-	pr_info("vhdx%d: attached %pD4 read-only, %s I/O\n", device->index,
-		device->backing->io, device->dio ? "direct" : "buffered");
+	pr_info("vhdx%d: attached %pD4 %s, %s I/O\n", device->index,
+		device->backing->io,
+		device->writable ? "read-write" : "read-only",
+		device->dio ? "direct" : "buffered");
 	if (image->log.dirty)
-		pr_info("vhdx%d: log replayed in memory: %u entries, %llu descriptors\n",
-			device->index, image->log.sequence.count,
-			image->log.descriptors);
+		pr_info("vhdx%d: log replayed%s: %u entries, %llu descriptors\n",
+			device->index, device->writable ? "" : " in memory",
+			image->log.sequence.count, image->log.descriptors);
 }
 
 /**
@@ -236,14 +346,36 @@ int vhdx_device_add(struct vhdx_device *device, char *error)
 	}
 	vhdx_device_announce(device);
 
-	mutex_lock(&vhdx_devices_mutex);
-	device->state = VHDX_DEVICE_ATTACHED;
-	mutex_unlock(&vhdx_devices_mutex);
+	vhdx_device_release_state(device);
 	return 0;
 }
 
-/* Lets no opener in any more, unless there is one already. */
-static int vhdx_device_mark_dying(struct vhdx_device *device)
+/**
+ * vhdx_device_fail() - nothing more can be written to an image
+ * @device: attached for writing, its journal has failed
+ *
+ * The disk turns read-only, once. What was flushed before is safe.
+ *
+ * Context: the journal's worker.
+ */
+void vhdx_device_fail(struct vhdx_device *device)
+{
+	if (device->failed)
+		return;
+	WRITE_ONCE(device->failed, true);
+	pr_err("vhdx%d: writing to %pD4 failed: %pe; the disk is read-only now\n",
+	       device->index, device->backing->io,
+	       ERR_PTR(vhdx_image_failed(device->image)));
+	set_disk_ro(device->disk, true);
+}
+
+/* --- detach --- */
+
+/*
+ * Lets no opener in any more, unless there is one already. With @lazy that one
+ * is the last.
+ */
+static int vhdx_device_mark_dying(struct vhdx_device *device, bool lazy)
 {
 	int ret;
 
@@ -254,13 +386,38 @@ static int vhdx_device_mark_dying(struct vhdx_device *device)
 		ret = -EBUSY;
 	else
 		device->dying = true;
+	if (lazy)
+		device->autoclear = VHDX_AUTOCLEAR_ARMED;
 	mutex_unlock(&device->disk->open_mutex);
 	return ret;
+}
+
+/* @device is in state DETACHING, so the caller's. */
+static int vhdx_device_remove(struct vhdx_device *device, bool lazy,
+			      int *unclean)
+{
+	int index = device->index;
+	int ret;
+
+	ret = vhdx_device_mark_dying(device, lazy);
+	if (ret) {
+		vhdx_device_release_state(device);
+		return ret == -EBUSY && lazy ? 0 : ret;
+	}
+
+	/* Waits for the requests in flight. */
+	del_gendisk(device->disk);
+	*unclean = vhdx_device_destroy(device);
+	pr_info("vhdx%d: detached\n", index);
+	return 0;
 }
 
 /**
  * vhdx_device_detach() - remove a disk and everything behind it
  * @index: N of /dev/vhdxN
+ * @lazy: when it is open: remove it when it is closed, do not wait for that
+ * @unclean: receives a negative errno when the disk is gone, but its image is
+ *	left with a dirty log
  *
  * The file is released when the system call that asked for this returns.
  *
@@ -269,7 +426,7 @@ static int vhdx_device_mark_dying(struct vhdx_device *device)
  * use by another device, or still being attached or detached by somebody else;
  * -EINTR: killed.
  */
-int vhdx_device_detach(int index)
+int vhdx_device_detach(int index, bool lazy, int *unclean)
 {
 	struct vhdx_device *device;
 	int ret = 0;
@@ -285,18 +442,58 @@ int vhdx_device_detach(int index)
 	mutex_unlock(&vhdx_devices_mutex);
 	if (ret)
 		return ret;
+	return vhdx_device_remove(device, lazy, unclean);
+}
 
-	ret = vhdx_device_mark_dying(device);
-	if (ret) {
-		mutex_lock(&vhdx_devices_mutex);
-		device->state = VHDX_DEVICE_ATTACHED;
-		mutex_unlock(&vhdx_devices_mutex);
-		return ret;
+/* One whose last user has gone, in state DETACHING; or NULL. */
+static struct vhdx_device *vhdx_device_find_cleared(void)
+{
+	struct vhdx_device *device, *found = NULL;
+	int index;
+
+	mutex_lock(&vhdx_devices_mutex);
+	idr_for_each_entry(&vhdx_devices, device, index) {
+		if (device->state != VHDX_DEVICE_ATTACHED ||
+		    !vhdx_device_may_clear(device))
+			continue;
+		device->state = VHDX_DEVICE_DETACHING;
+		found = device;
+		break;
 	}
+	mutex_unlock(&vhdx_devices_mutex);
+	return found;
+}
 
-	/* Waits for the requests in flight. */
-	del_gendisk(device->disk);
-	vhdx_device_destroy(device);
-	pr_info("vhdx%d: detached\n", index);
-	return 0;
+static void vhdx_autoclear_work(struct work_struct *work)
+{
+	struct vhdx_device *device;
+	int unclean;
+
+	/* Opened again in between, it stays, and its next close comes here. */
+	while ((device = vhdx_device_find_cleared()))
+		vhdx_device_remove(device, false, &unclean);
+}
+
+/**
+ * vhdx_devices_init() - before there can be a device
+ *
+ * Context: process context, once, when the module is loaded.
+ * Return: 0 or -ENOMEM.
+ */
+int __init vhdx_devices_init(void)
+{
+	vhdx_autoclear_wq = alloc_ordered_workqueue("vhdx_autoclear",
+						    WQ_FREEZABLE);
+	return vhdx_autoclear_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * vhdx_devices_exit() - undo vhdx_devices_init()
+ *
+ * Context: process context, when the module is unloaded: no device is left, but
+ * the work that removed the last one may still be returning.
+ */
+void vhdx_devices_exit(void)
+{
+	destroy_workqueue(vhdx_autoclear_wq);
 }

@@ -9,13 +9,22 @@
 
 static int __init vhdx_init(void)
 {
-	return vhdx_control_register();
+	int ret;
+
+	ret = vhdx_devices_init();
+	if (ret)
+		return ret;
+	ret = vhdx_control_register();
+	if (ret)
+		vhdx_devices_exit();
+	return ret;
 }
 
 static void __exit vhdx_exit(void)
 {
 	/* Every device holds a reference to the module, so there is none. */
 	vhdx_control_unregister();
+	vhdx_devices_exit();
 }
 
 module_init(vhdx_init);

@@ -2,113 +2,87 @@
 /*
  * The way of a request.
  *
- * queue_rq looks the request's place up, which takes no lock. Where the image
- * has nothing, the request is answered right there. Otherwise it goes onto the
- * list of its hardware queue, and a work submits what is on the list to the
- * file, as asynchronous direct reads into the request's own pages. The work is
- * kicked once for each batch, at bd->last or in commit_rqs, whatever became of
- * the batch's last request.
+ * queue_rq looks a read's place up, which takes no lock. Where the image has
+ * nothing, the request is answered right there. Otherwise it goes onto the list
+ * of its hardware queue, with the writes, and a work carries out what is on the
+ * list: asynchronous direct I/O between the file and the request's own pages
+ * (transfer.c). The work is kicked once for each batch, at bd->last or in
+ * commit_rqs, whatever became of the batch's last request.
  *
  * Why a work: a file system called from queue_rq would run inside of whatever
  * submitted the request, which may itself be a file system in the middle of a
  * transaction, deep in the stack and with locks held. Why no plug around the
- * submission: the file system has its own around each read, which an outer one
- * would turn into a no-op, and would hold each read back until the last.
+ * submission: the file system has its own around each read or write, which an
+ * outer one would turn into a no-op, and would hold each back until the last.
  *
- * Buffered reads block until the data is there, so then each request is a work
- * of its own, or one slow read would hold up all others.
+ * What blocks until it is done is a work of its own, or one slow request would
+ * hold up all others: buffered I/O, discard and write zeroes (clear.c), and
+ * writes while the file system is frozen. A request that waits for image/ is
+ * parked there and holds no thread; it goes on in a work of its own.
+ *
+ * A FLUSH is handed to the journal, which answers it from its worker. A FUA
+ * write whose mapping is durable is a write with IOCB_DSYNC; any other ends with
+ * a commit, that begins after the data was written.
  *
  * Forward progress: a work waits for the backing file and never for another
- * work of this queue. Nothing of what it does for a request can fail for want
- * of memory: the only thing it allocates is an array for the pages of a request
- * of several bios, and without one the bios are read one by one. The file
- * system and the block layer below have their own reserves. WQ_MEM_RECLAIM
- * gives a thread when none can be created, since whoever reclaims memory may be
- * waiting for a page of this disk. All allocations below are GFP_NOIO for the
- * same reason. The workqueue is not freezable: a read changes nothing on the
- * backing file, and a task waiting for one must get it to reach the place where
- * it can be frozen itself.
+ * work of this queue; the journal's worker is one of them and waits for the file
+ * alone. Nothing of what is done for a request can fail for want of memory: what
+ * a write needs of image/ is small and allocated until it is there, and without
+ * an array for the pages of a request of several bios these are carried out one
+ * by one. The file system and the block layer below have their own reserves.
+ * WQ_MEM_RECLAIM gives a thread when none can be created, since whoever reclaims
+ * memory may be waiting for a page of this disk; all works run under
+ * vhdx_io_save() for the same reason.
  *
- * A read may be answered in part. What is missing is asked for again by a work
- * of the request, since completion may come in interrupt context. Behind the
- * end of the file there are zeros (the last block of a file may be cut short);
- * but a file that ends sooner than it did at attach has lost data, and the read
- * fails.
+ * The workqueue is freezable. After a snapshot for hibernation was made nothing
+ * may change on the backing file, and the journal writes of its own accord.
+ * Tasks are frozen before workqueues are, so who waits for a request still gets
+ * it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
-#include <linux/uio.h>
 
-#include "block.h"
+#include "cmd.h"
 
-/* Merged requests up to this many pieces of memory need no allocation. */
-#define VHDX_INLINE_BVECS	8
+/* How long a change may stay in memory alone when nobody asks for a flush. */
+#define VHDX_COMMIT_DELAY	(2 * HZ)
+
+/*
+ * Around everything that is done for a request. Writing back for the sake of
+ * free memory must not end here again, nor must this wait for dirty pages that
+ * may be those of this disk.
+ */
+static unsigned int vhdx_io_save(void)
+{
+	unsigned int flags = current->flags & PF_LOCAL_THROTTLE;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	return flags | memalloc_noio_save();
+}
+
+static void vhdx_io_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags & PF_MEMALLOC_NOIO);
+	current->flags &= ~PF_LOCAL_THROTTLE | (flags & PF_LOCAL_THROTTLE);
+}
 
 /**
- * struct vhdx_cmd - what is ours of a request
- * @iocb: of the read under way
- * @node: on the list of its queue
- * @work: submits this request alone
- * @ref: one for who submits the read, one for its completion
- * @done: bytes of the request that are answered
- * @left: bytes of the extent at @done that are not
- * @asked: bytes of them that the read under way is for
- * @offset: where the extent goes on in the file, in bytes
- * @zero: the extent reads as zeros
- * @buffered: not as direct I/O
- * @status: of the request, when it is complete
- * @ret: bytes read, or a negative errno
- * @nr_bvecs: in @bvec
- * @bvec: the request's memory when it is of several bios: @inline_bvec, or
- *	allocated; or NULL
- * @inline_bvec: see there
+ * vhdx_cmd_complete() - end a request
+ * @cmd: the request; not ours any more after this
+ * @ret: 0 or a negative errno
+ *
+ * Context: any.
  */
-struct vhdx_cmd {
-	struct kiocb iocb;
-	struct llist_node node;
-	struct work_struct work;
-	atomic_t ref;
-	unsigned int done;
-	unsigned int left;
-	unsigned int asked;
-	u64 offset;
-	bool zero;
-	bool buffered;
-	blk_status_t status;
-	long ret;
-	unsigned int nr_bvecs;
-	struct bio_vec *bvec;
-	struct bio_vec inline_bvec[VHDX_INLINE_BVECS];
-};
-
-static struct vhdx_device *cmd_device(struct vhdx_cmd *cmd)
-{
-	return blk_mq_rq_from_pdu(cmd)->q->queuedata;
-}
-
-/* Finds the extent at cmd->done. */
-static void vhdx_cmd_map(struct vhdx_cmd *cmd)
-{
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	const struct vhdx_image *image = cmd_device(cmd)->image;
-	struct vhdx_extent extent;
-
-	vhdx_image_map(image, ((u64)blk_rq_pos(rq) << SECTOR_SHIFT) + cmd->done,
-		       blk_rq_bytes(rq) - cmd->done, &extent);
-	cmd->left = extent.length;
-	cmd->offset = extent.offset;
-	cmd->zero = extent.type == VHDX_EXTENT_ZERO ||
-		    extent.offset >= image->file_size;
-}
-
-static void vhdx_cmd_complete(struct vhdx_cmd *cmd, blk_status_t status)
+void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret)
 {
 	if (cmd->bvec != cmd->inline_bvec)
 		kfree(cmd->bvec);
 	cmd->bvec = NULL;
-	cmd->status = status;
+	/* A quota or the file system's limit is a full disk to a guest. */
+	if (ret == -EDQUOT || ret == -EFBIG)
+		ret = -ENOSPC;
+	cmd->status = errno_to_blk_status(ret);
 	blk_mq_complete_request(blk_mq_rq_from_pdu(cmd));
 }
 
@@ -119,205 +93,81 @@ static void vhdx_complete_rq(struct request *rq)
 	blk_mq_end_request(rq, cmd->status);
 }
 
-/* Accounts for bytes that are answered. True: that was the whole request. */
-static bool vhdx_cmd_advance(struct vhdx_cmd *cmd, unsigned int bytes)
+static void vhdx_flush_done(struct vhdx_flush *flush, int ret)
 {
-	cmd->done += bytes;
-	cmd->left -= bytes;
-	cmd->offset += bytes;
-	if (cmd->done < blk_rq_bytes(blk_mq_rq_from_pdu(cmd)))
-		return false;
-	vhdx_cmd_complete(cmd, BLK_STS_OK);
-	return true;
+	vhdx_cmd_complete(container_of(flush, struct vhdx_cmd, flush), ret);
 }
 
-static void vhdx_cmd_work(struct work_struct *work);
-
-static void vhdx_cmd_queue_work(struct vhdx_cmd *cmd)
-{
-	/* Nobody touches a work once it runs, so it can queue itself again. */
-	INIT_WORK(&cmd->work, vhdx_cmd_work);
-	queue_work(cmd_device(cmd)->workqueue, &cmd->work);
-}
-
-/* One list of all the memory of a request of several bios, if there can be. */
-static void vhdx_cmd_gather_bvecs(struct vhdx_cmd *cmd)
-{
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct req_iterator iter;
-	struct bio_vec bv;
-	unsigned int i = 0;
-
-	cmd->nr_bvecs = 0;
-	rq_for_each_bvec(bv, rq, iter)
-		cmd->nr_bvecs++;
-
-	if (cmd->nr_bvecs <= VHDX_INLINE_BVECS)
-		cmd->bvec = cmd->inline_bvec;
-	else
-		cmd->bvec = kmalloc_array(cmd->nr_bvecs, sizeof(*cmd->bvec),
-					  GFP_NOIO | __GFP_NORETRY |
-					  __GFP_NOWARN);
-	if (!cmd->bvec)
-		return;
-
-	rq_for_each_bvec(bv, rq, iter)
-		cmd->bvec[i++] = bv;
-}
-
-/*
- * Makes an iterator over the memory for the next bytes of the request, as many
- * of cmd->left as can be had at once, and leaves their number in cmd->asked.
+/**
+ * vhdx_cmd_flush() - end a request with what has ended so far being durable
+ * @cmd: a FLUSH, or a write whose I/O is over
+ *
+ * Context: process context.
  */
-static void vhdx_cmd_iter(struct vhdx_cmd *cmd, struct iov_iter *iter)
+void vhdx_cmd_flush(struct vhdx_cmd *cmd)
 {
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct bio *bio = rq->bio;
-	const struct bio_vec *first;
-	unsigned int nr_bvecs = 0;
-	struct bvec_iter bi;
-	struct bio_vec bv;
-	size_t skip;
-
-	if (bio != rq->biotail && !cmd->bvec)
-		vhdx_cmd_gather_bvecs(cmd);
-
-	cmd->asked = cmd->left;
-	skip = cmd->done;
-	if (cmd->bvec) {
-		iov_iter_bvec(iter, ITER_DEST, cmd->bvec, cmd->nr_bvecs,
-			      blk_rq_bytes(rq));
-	} else {
-		for (; skip >= bio->bi_iter.bi_size; bio = bio->bi_next)
-			skip -= bio->bi_iter.bi_size;
-		bio_for_each_bvec(bv, bio, bi)
-			nr_bvecs++;
-		first = __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter);
-		iov_iter_bvec(iter, ITER_DEST, first, nr_bvecs,
-			      bio->bi_iter.bi_size);
-		/* A bio that was split may begin inside of a bvec. */
-		iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec,
-						       bio->bi_iter) -
-				   first->bv_offset;
-		cmd->asked = min_t(size_t, cmd->left,
-				   bio->bi_iter.bi_size - skip);
-	}
-	iov_iter_advance(iter, skip);
-	iov_iter_truncate(iter, cmd->asked);
+	cmd->flush.done = vhdx_flush_done;
+	vhdx_flush(vhdx_cmd_device(cmd)->image, &cmd->flush);
 }
 
-/* The read is over, and both who submitted it and its completion are through. */
-static void vhdx_cmd_end_read(struct vhdx_cmd *cmd)
-{
-	struct vhdx_device *device = cmd_device(cmd);
-
-	if (cmd->ret == -EINVAL && !cmd->buffered) {
-		/* A file system may be pickier than it says. */
-		cmd->buffered = true;
-		vhdx_cmd_queue_work(cmd);
-		return;
-	}
-	if (cmd->ret < 0) {
-		vhdx_cmd_complete(cmd, errno_to_blk_status(cmd->ret));
-		return;
-	}
-	if (vhdx_cmd_advance(cmd, cmd->ret))
-		return;
-	if (cmd->ret < cmd->asked) {
-		if (cmd->offset >= device->image->file_size) {
-			cmd->zero = true;
-		} else if (!cmd->ret) {
-			pr_err_ratelimited("vhdx%d: %pD4 ends before offset %llu, it was %llu bytes long at attach\n",
-					   device->index, device->backing->io,
-					   cmd->offset,
-					   device->image->file_size);
-			vhdx_cmd_complete(cmd, BLK_STS_IOERR);
-			return;
-		}
-	}
-	vhdx_cmd_queue_work(cmd);
-}
-
-static void vhdx_cmd_put(struct vhdx_cmd *cmd)
-{
-	if (atomic_dec_and_test(&cmd->ref))
-		vhdx_cmd_end_read(cmd);
-}
-
-/* ->ki_complete; in any context. */
-static void vhdx_read_complete(struct kiocb *iocb, long ret)
-{
-	struct vhdx_cmd *cmd = container_of(iocb, struct vhdx_cmd, iocb);
-
-	cmd->ret = ret;
-	vhdx_cmd_put(cmd);
-}
-
-static void vhdx_cmd_read(struct vhdx_cmd *cmd, struct iov_iter *iter)
-{
-	struct file *file = cmd_device(cmd)->backing->io;
-	ssize_t ret;
-
-	/* The flags are our own; the file's are the business of its users. */
-	cmd->iocb = (struct kiocb) {
-		.ki_filp = file,
-		.ki_pos = cmd->offset,
-		.ki_ioprio = req_get_ioprio(blk_mq_rq_from_pdu(cmd)),
-	};
-	if (!cmd->buffered) {
-		cmd->iocb.ki_flags = IOCB_DIRECT;
-		cmd->iocb.ki_complete = vhdx_read_complete;
-	}
-
-	/*
-	 * The file system may look at the iterator's memory after the read has
-	 * completed: the request must not end before it has let go.
-	 */
-	atomic_set(&cmd->ref, 2);
-	ret = file->f_op->read_iter(&cmd->iocb, iter);
-	if (ret != -EIOCBQUEUED)
-		vhdx_read_complete(&cmd->iocb, ret);
-	vhdx_cmd_put(cmd);
-}
-
-/* Goes on with a request where it is; returns when a read of it is under way. */
 static void vhdx_cmd_run(struct vhdx_cmd *cmd)
 {
-	struct iov_iter iter;
-
-	for (;;) {
-		if (!cmd->left)
-			vhdx_cmd_map(cmd);
-		vhdx_cmd_iter(cmd, &iter);
-		if (!cmd->zero) {
-			vhdx_cmd_read(cmd, &iter);
-			return;
-		}
-		iov_iter_zero(cmd->asked, &iter);
-		if (vhdx_cmd_advance(cmd, cmd->asked))
-			return;
+	switch (req_op(blk_mq_rq_from_pdu(cmd))) {
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		vhdx_cmd_clear(cmd);
+		break;
+	default:
+		vhdx_cmd_transfer(cmd);
+		break;
 	}
 }
 
 static void vhdx_cmd_work(struct work_struct *work)
 {
-	unsigned int noio = memalloc_noio_save();
+	struct vhdx_cmd *cmd = container_of(work, struct vhdx_cmd, work);
+	unsigned int flags = vhdx_io_save();
 
-	vhdx_cmd_run(container_of(work, struct vhdx_cmd, work));
-	memalloc_noio_restore(noio);
+	cmd->wait = true;
+	vhdx_cmd_run(cmd);
+	vhdx_io_restore(flags);
+}
+
+/**
+ * vhdx_cmd_queue_work() - go on with a request in a work of its own
+ * @cmd: the request
+ *
+ * Context: any.
+ */
+void vhdx_cmd_queue_work(struct vhdx_cmd *cmd)
+{
+	/* Nobody touches a work once it runs, so it can queue itself again. */
+	INIT_WORK(&cmd->work, vhdx_cmd_work);
+	queue_work(vhdx_cmd_device(cmd)->workqueue, &cmd->work);
+}
+
+/**
+ * vhdx_cmd_resume() - go on with a request that was parked
+ * @write: of the request; image/ calls this
+ *
+ * Context: any.
+ */
+void vhdx_cmd_resume(struct vhdx_write *write)
+{
+	vhdx_cmd_queue_work(container_of(write, struct vhdx_cmd, write));
 }
 
 static void vhdx_queue_work(struct work_struct *work)
 {
 	struct vhdx_queue *queue = container_of(work, struct vhdx_queue, work);
-	unsigned int noio = memalloc_noio_save();
+	unsigned int flags = vhdx_io_save();
 	struct vhdx_cmd *cmd, *next;
 	struct llist_node *list;
 
 	list = llist_reverse_order(llist_del_all(&queue->list));
 	llist_for_each_entry_safe(cmd, next, list, node)
 		vhdx_cmd_run(cmd);
-	memalloc_noio_restore(noio);
+	vhdx_io_restore(flags);
 }
 
 static void vhdx_kick(struct vhdx_queue *queue)
@@ -326,38 +176,67 @@ static void vhdx_kick(struct vhdx_queue *queue)
 		queue_work(queue->device->workqueue, &queue->work);
 }
 
-static blk_status_t vhdx_queue_read(struct vhdx_queue *queue,
-				    struct request *rq)
+static void vhdx_queue_transfer(struct vhdx_queue *queue, struct vhdx_cmd *cmd)
+{
+	if (cmd->buffered)
+		vhdx_cmd_queue_work(cmd);
+	else
+		llist_add(&cmd->node, &queue->list);
+}
+
+static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 {
 	struct vhdx_cmd *cmd = blk_mq_rq_to_pdu(rq);
 	struct bio *bio;
 
+	if (!vhdx_cmd_map_read(cmd)) {
+		vhdx_queue_transfer(queue, cmd);
+		return;
+	}
+	__rq_for_each_bio(bio, rq)
+		zero_fill_bio(bio);
+	blk_mq_end_request(rq, BLK_STS_OK);
+}
+
+static void vhdx_queue_request(struct vhdx_queue *queue, struct request *rq)
+{
+	struct vhdx_cmd *cmd = blk_mq_rq_to_pdu(rq);
+
 	blk_mq_start_request(rq);
 	cmd->done = 0;
+	cmd->left = 0;
+	cmd->ret = 0;
+	cmd->begun = false;
+	cmd->wait = false;
+	cmd->commit = false;
 	cmd->buffered = !queue->device->dio;
-	vhdx_cmd_map(cmd);
-
-	if (cmd->zero && cmd->left == blk_rq_bytes(rq)) {
-		__rq_for_each_bio(bio, rq)
-			zero_fill_bio(bio);
-		blk_mq_end_request(rq, BLK_STS_OK);
-	} else if (cmd->buffered) {
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		vhdx_queue_read(queue, rq);
+		break;
+	case REQ_OP_FLUSH:
+		vhdx_cmd_flush(cmd);
+		break;
+	case REQ_OP_WRITE:
+		cmd->write = (struct vhdx_write){};
+		vhdx_queue_transfer(queue, cmd);
+		break;
+	default:
+		cmd->write = (struct vhdx_write){};
 		vhdx_cmd_queue_work(cmd);
-	} else {
-		llist_add(&cmd->node, &queue->list);
+		break;
 	}
-	return BLK_STS_OK;
 }
 
 static blk_status_t vhdx_queue_rq(struct blk_mq_hw_ctx *hctx,
 				  const struct blk_mq_queue_data *bd)
 {
 	struct vhdx_queue *queue = hctx->driver_data;
-	blk_status_t status;
+	blk_status_t status = BLK_STS_OK;
 
 	/* Some kernels only warn of a write to a read-only disk. */
-	if (req_op(bd->rq) == REQ_OP_READ)
-		status = vhdx_queue_read(queue, bd->rq);
+	if (req_op(bd->rq) == REQ_OP_READ || queue->device->writable)
+		vhdx_queue_request(queue, bd->rq);
 	else
 		status = BLK_STS_IOERR;
 
@@ -387,9 +266,51 @@ static const struct blk_mq_ops vhdx_mq_ops = {
 	.init_hctx = vhdx_init_hctx,
 };
 
+/* --- the journal's worker --- */
+
+static void vhdx_journal_work(struct work_struct *work)
+{
+	struct vhdx_device *device =
+		container_of(work, struct vhdx_device, journal_work);
+	unsigned int flags = vhdx_io_save();
+
+	vhdx_image_work(device->image);
+	if (vhdx_image_failed(device->image))
+		vhdx_device_fail(device);
+	vhdx_io_restore(flags);
+}
+
+static void vhdx_commit_work(struct work_struct *work)
+{
+	struct vhdx_device *device = container_of(to_delayed_work(work),
+						  struct vhdx_device,
+						  commit_work);
+
+	vhdx_image_commit(device->image);
+}
+
+static void vhdx_image_kick(struct vhdx_image *image)
+{
+	struct vhdx_device *device = image->owner;
+
+	queue_work(device->workqueue, &device->journal_work);
+}
+
+/**
+ * vhdx_device_changed() - the mapping has changed: a commit is due in a while
+ * @device: attached for writing
+ *
+ * Context: any.
+ */
+void vhdx_device_changed(struct vhdx_device *device)
+{
+	queue_delayed_work(device->workqueue, &device->commit_work,
+			   VHDX_COMMIT_DELAY);
+}
+
 /**
  * vhdx_requests_init() - make what carries the requests of a device
- * @device: has its index
+ * @device: has its index and its image
  *
  * Context: process context, may sleep.
  * Return: 0 or a negative errno.
@@ -406,13 +327,17 @@ int vhdx_requests_init(struct vhdx_device *device)
 		init_llist_head(&queue->list);
 		INIT_WORK(&queue->work, vhdx_queue_work);
 	}
+	INIT_WORK(&device->journal_work, vhdx_journal_work);
+	INIT_DELAYED_WORK(&device->commit_work, vhdx_commit_work);
+	device->image->owner = device;
+	device->image->kick = vhdx_image_kick;
 
 	/*
 	 * Unbound: at depth the submitting CPU has enough to do with the
 	 * completions, and the scheduler finds a free one.
 	 */
-	device->workqueue = alloc_workqueue("vhdx%d",
-					    WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
+	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND |
+					    WQ_FREEZABLE | WQ_MEM_RECLAIM, 0,
 					    device->index);
 	if (!device->workqueue)
 		return -ENOMEM;
@@ -433,14 +358,28 @@ int vhdx_requests_init(struct vhdx_device *device)
 }
 
 /**
- * vhdx_requests_exit() - undo vhdx_requests_init()
+ * vhdx_requests_drain() - wait for all that is done for a device
  * @device: no request of it is left
+ *
+ * When this returns nobody calls image/ any more.
+ *
+ * Context: process context, may sleep.
+ */
+void vhdx_requests_drain(struct vhdx_device *device)
+{
+	cancel_delayed_work_sync(&device->commit_work);
+	/* A work may still be returning from its last request. */
+	drain_workqueue(device->workqueue);
+}
+
+/**
+ * vhdx_requests_exit() - undo vhdx_requests_init()
+ * @device: drained
  *
  * Context: process context, may sleep.
  */
 void vhdx_requests_exit(struct vhdx_device *device)
 {
-	/* A work may still be returning from its last request. */
 	destroy_workqueue(device->workqueue);
 	blk_mq_free_tag_set(&device->tag_set);
 }

@@ -52,6 +52,21 @@ static ssize_t ro_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(ro);
 
+static ssize_t autoclear_show(struct device *dev,
+			      struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(to_device(dev)->autoclear) !=
+			  VHDX_AUTOCLEAR_OFF);
+}
+static DEVICE_ATTR_RO(autoclear);
+
+static ssize_t discard_show(struct device *dev, struct device_attribute *attr,
+			    char *buf)
+{
+	return sysfs_emit(buf, "%d\n", to_device(dev)->discard);
+}
+static DEVICE_ATTR_RO(discard);
+
 static ssize_t dio_show(struct device *dev, struct device_attribute *attr,
 			char *buf)
 {
@@ -87,8 +102,15 @@ static DEVICE_ATTR_RO(block_size);
 static ssize_t log_state_show(struct device *dev,
 			      struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", to_device(dev)->image->log.dirty ?
-			  "replayed in memory" : "clean");
+	static const char * const name[] = {
+		[VHDX_LOG_CLEAN] = "clean",
+		[VHDX_LOG_DIRTY] = "dirty",
+		[VHDX_LOG_REPLAYED] = "replayed in memory",
+		[VHDX_LOG_FAILED] = "failed",
+	};
+
+	return sysfs_emit(buf, "%s\n",
+			  name[vhdx_image_log_state(to_device(dev)->image)]);
 }
 static DEVICE_ATTR_RO(log_state);
 
@@ -105,6 +127,8 @@ static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_backing_dev.attr,
 	&dev_attr_backing_ino.attr,
 	&dev_attr_ro.attr,
+	&dev_attr_autoclear.attr,
+	&dev_attr_discard.attr,
 	&dev_attr_dio.attr,
 	&dev_attr_type.attr,
 	&dev_attr_disk_id.attr,

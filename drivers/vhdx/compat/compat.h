@@ -17,6 +17,7 @@
 #ifdef COMPAT_OLD_BLOCK_OPEN
 #define blk_mode_t		fmode_t
 #define BLK_OPEN_WRITE		FMODE_WRITE
+#define BLK_OPEN_EXCL		FMODE_EXCL
 #define COMPAT_OPEN_ARG		struct block_device
 
 static inline struct gendisk *compat_open_disk(struct block_device *bdev)
@@ -29,6 +30,34 @@ static inline struct gendisk *compat_open_disk(struct block_device *bdev)
 static inline struct gendisk *compat_open_disk(struct gendisk *disk)
 {
 	return disk;
+}
+#endif
+
+/* What ->release is given. */
+#ifdef COMPAT_OLD_BLOCK_RELEASE
+#define COMPAT_RELEASE_ARGS	struct gendisk *disk, fmode_t mode
+#else
+#define COMPAT_RELEASE_ARGS	struct gendisk *disk
+#endif
+
+/* A volatile cache and FUA: said with the limits, or to the queue. */
+#ifdef COMPAT_OLD_QUEUE_FEATURES
+static inline void compat_lim_write_cache(struct queue_limits *lim)
+{
+}
+
+static inline void compat_disk_write_cache(struct gendisk *disk)
+{
+	blk_queue_write_cache(disk->queue, true, true);
+}
+#else
+static inline void compat_lim_write_cache(struct queue_limits *lim)
+{
+	lim->features |= BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
+}
+
+static inline void compat_disk_write_cache(struct gendisk *disk)
+{
 }
 #endif
 
@@ -58,6 +87,10 @@ compat_blk_mq_alloc_disk(struct blk_mq_tag_set *set, struct queue_limits *lim,
 	blk_queue_max_segments(disk->queue, lim->max_segments);
 	blk_queue_max_segment_size(disk->queue, lim->max_segment_size);
 	blk_queue_dma_alignment(disk->queue, lim->dma_alignment);
+	disk->queue->limits.discard_granularity = lim->discard_granularity;
+	blk_queue_max_discard_sectors(disk->queue, lim->max_hw_discard_sectors);
+	blk_queue_max_write_zeroes_sectors(disk->queue,
+					   lim->max_write_zeroes_sectors);
 #else
 	disk = __blk_mq_alloc_disk(set, lim, queuedata, lkclass);
 	if (IS_ERR(disk))

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Moving the data of a request between its own pages and the file.
+ *
+ * A request goes extent by extent; a read asks the block map where the next one
+ * is, a write asks vhdx_write_begin(), and each tells image/ when the extent's
+ * I/O is over. So what image/ proves of an order of writes holds here: this file
+ * publishes nothing, it only moves data between begin and end.
+ *
+ * Completion may come in interrupt context. What ends there is what changes no
+ * state: reads, and overwrites that need no commit. All else goes on in a work
+ * of the request.
+ *
+ * I/O may be done in part. What is missing is asked for again by such a work.
+ * Behind the end of the file a read finds zeros (the last block of a file may be
+ * cut short); but a file that ends sooner than it did at attach has lost data,
+ * and the read fails.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "cmd.h"
+
+static bool is_write(struct vhdx_cmd *cmd)
+{
+	return op_is_write(req_op(blk_mq_rq_from_pdu(cmd)));
+}
+
+/**
+ * vhdx_cmd_map_read() - find the extent at cmd->done of a read
+ * @cmd: a read
+ *
+ * Context: any.
+ * Return: false when what is left of the request lies in the file, at least in
+ * part; true when all of it reads as zeros, and then no extent has begun.
+ */
+bool vhdx_cmd_map_read(struct vhdx_cmd *cmd)
+{
+	struct vhdx_image *image = vhdx_cmd_device(cmd)->image;
+	unsigned int rest = blk_rq_bytes(blk_mq_rq_from_pdu(cmd)) - cmd->done;
+	struct vhdx_extent extent;
+
+	cmd->read = vhdx_read_begin(image);
+	vhdx_image_map(image, vhdx_cmd_pos(cmd), rest, &extent);
+	cmd->left = extent.length;
+	cmd->offset = extent.offset;
+	cmd->zero = extent.type == VHDX_EXTENT_ZERO ||
+		    extent.offset >= READ_ONCE(image->file_size);
+	cmd->begun = true;
+	if (!cmd->zero || cmd->left < rest)
+		return false;
+	vhdx_cmd_end_extent(cmd, 0);
+	return true;
+}
+
+/* False: the request is parked, or has failed and is complete. */
+static bool map_write(struct vhdx_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vhdx_write *write = &cmd->write;
+	int ret;
+
+	write->pos = vhdx_cmd_pos(cmd);
+	write->length = blk_rq_bytes(rq) - cmd->done;
+	write->fua = rq->cmd_flags & REQ_FUA;
+	write->resume = vhdx_cmd_resume;
+	ret = vhdx_write_begin(vhdx_cmd_device(cmd)->image, write);
+	/* Parked, it may be under way again by now. */
+	if (ret == -EINPROGRESS)
+		return false;
+	if (ret) {
+		vhdx_cmd_complete(cmd, ret);
+		return false;
+	}
+	cmd->begun = true;
+	cmd->zero = false;
+	cmd->left = write->extent.length;
+	cmd->offset = write->extent.offset;
+	cmd->commit |= write->fua && !write->durable;
+	return true;
+}
+
+/**
+ * vhdx_cmd_end_extent() - tell image/ that an extent's I/O is over
+ * @cmd: with an extent begun, or not
+ * @status: 0 or a negative errno
+ *
+ * Context: process context; any for reads and overwrites.
+ */
+void vhdx_cmd_end_extent(struct vhdx_cmd *cmd, int status)
+{
+	struct vhdx_device *device = vhdx_cmd_device(cmd);
+	bool changed;
+
+	if (!cmd->begun)
+		return;
+	cmd->begun = false;
+	if (!is_write(cmd)) {
+		vhdx_read_end(device->image, cmd->read);
+		return;
+	}
+	changed = !vhdx_write_is_overwrite(&cmd->write);
+	vhdx_write_end(device->image, &cmd->write, status);
+	if (changed)
+		vhdx_device_changed(device);
+}
+
+/* Ends here and now where that is allowed in any context. */
+static bool may_end_anywhere(struct vhdx_cmd *cmd)
+{
+	return !is_write(cmd) ||
+	       (vhdx_write_is_overwrite(&cmd->write) && !cmd->commit);
+}
+
+/* One list of all the memory of a request of several bios, if there can be. */
+static void gather_bvecs(struct vhdx_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct req_iterator iter;
+	struct bio_vec bv;
+	unsigned int i = 0;
+
+	cmd->nr_bvecs = 0;
+	rq_for_each_bvec(bv, rq, iter)
+		cmd->nr_bvecs++;
+
+	if (cmd->nr_bvecs <= VHDX_INLINE_BVECS)
+		cmd->bvec = cmd->inline_bvec;
+	else
+		cmd->bvec = kmalloc_array(cmd->nr_bvecs, sizeof(*cmd->bvec),
+					  GFP_NOIO | __GFP_NORETRY |
+					  __GFP_NOWARN);
+	if (!cmd->bvec)
+		return;
+
+	rq_for_each_bvec(bv, rq, iter)
+		cmd->bvec[i++] = bv;
+}
+
+/*
+ * Makes an iterator over the memory for the next bytes of the request, as many
+ * of cmd->left as can be had at once, and leaves their number in cmd->asked.
+ */
+static void make_iter(struct vhdx_cmd *cmd, struct iov_iter *iter)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	unsigned int direction = is_write(cmd) ? ITER_SOURCE : ITER_DEST;
+	struct bio *bio = rq->bio;
+	const struct bio_vec *first;
+	unsigned int nr_bvecs = 0;
+	struct bvec_iter bi;
+	struct bio_vec bv;
+	size_t skip;
+
+	if (bio != rq->biotail && !cmd->bvec)
+		gather_bvecs(cmd);
+
+	cmd->asked = cmd->left;
+	skip = cmd->done;
+	if (cmd->bvec) {
+		iov_iter_bvec(iter, direction, cmd->bvec, cmd->nr_bvecs,
+			      blk_rq_bytes(rq));
+	} else {
+		for (; skip >= bio->bi_iter.bi_size; bio = bio->bi_next)
+			skip -= bio->bi_iter.bi_size;
+		bio_for_each_bvec(bv, bio, bi)
+			nr_bvecs++;
+		first = __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter);
+		iov_iter_bvec(iter, direction, first, nr_bvecs,
+			      bio->bi_iter.bi_size);
+		/* A bio that was split may begin inside of a bvec. */
+		iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec,
+						       bio->bi_iter) -
+				   first->bv_offset;
+		cmd->asked = min_t(size_t, cmd->left,
+				   bio->bi_iter.bi_size - skip);
+	}
+	iov_iter_advance(iter, skip);
+	iov_iter_truncate(iter, cmd->asked);
+}
+
+static void advance(struct vhdx_cmd *cmd, unsigned int bytes)
+{
+	cmd->done += bytes;
+	cmd->left -= bytes;
+	cmd->offset += bytes;
+}
+
+/* The whole request is through. */
+static bool is_done(struct vhdx_cmd *cmd)
+{
+	return cmd->done == blk_rq_bytes(blk_mq_rq_from_pdu(cmd));
+}
+
+static void finish(struct vhdx_cmd *cmd)
+{
+	if (cmd->commit)
+		vhdx_cmd_flush(cmd);
+	else
+		vhdx_cmd_complete(cmd, 0);
+}
+
+/* What the I/O that is over amounts to: 0 or a negative errno. */
+static int account(struct vhdx_cmd *cmd)
+{
+	struct vhdx_device *device = vhdx_cmd_device(cmd);
+
+	if (cmd->ret < 0)
+		return cmd->ret;
+	advance(cmd, cmd->ret);
+	if (cmd->ret == cmd->asked)
+		return 0;
+	if (is_write(cmd))
+		return cmd->ret ? 0 : -EIO;
+	if (cmd->offset >= READ_ONCE(device->image->file_size)) {
+		cmd->zero = true;
+	} else if (!cmd->ret) {
+		pr_err_ratelimited("vhdx%d: %pD4 ends before offset %llu, it was %llu bytes long\n",
+				   device->index, device->backing->io,
+				   cmd->offset, device->image->file_size);
+		return -EIO;
+	}
+	return 0;
+}
+
+/* Both who submitted the I/O and its completion are through. */
+static void end_io(struct vhdx_cmd *cmd)
+{
+	if (cmd->ret == -EINVAL && !cmd->buffered) {
+		/* A file system may be pickier than it says. */
+		cmd->buffered = true;
+		cmd->ret = 0;
+		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+	cmd->ret = account(cmd);
+	if (!may_end_anywhere(cmd) || (!cmd->ret && !is_done(cmd))) {
+		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+	vhdx_cmd_end_extent(cmd, cmd->ret);
+	vhdx_cmd_complete(cmd, cmd->ret);
+}
+
+static void put(struct vhdx_cmd *cmd)
+{
+	if (atomic_dec_and_test(&cmd->ref))
+		end_io(cmd);
+}
+
+/* ->ki_complete; in any context. */
+static void io_complete(struct kiocb *iocb, long ret)
+{
+	struct vhdx_cmd *cmd = container_of(iocb, struct vhdx_cmd, iocb);
+
+	if (is_write(cmd))
+		vhdx_backing_end_write(iocb);
+	cmd->ret = ret;
+	put(cmd);
+}
+
+static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
+{
+	struct file *file = vhdx_cmd_device(cmd)->backing->io;
+	ssize_t ret;
+
+	/* The flags are our own; the file's are the business of its users. */
+	cmd->iocb = (struct kiocb) {
+		.ki_filp = file,
+		.ki_pos = cmd->offset,
+		.ki_ioprio = req_get_ioprio(blk_mq_rq_from_pdu(cmd)),
+	};
+	if (!cmd->buffered) {
+		cmd->iocb.ki_flags = IOCB_DIRECT;
+		cmd->iocb.ki_complete = io_complete;
+	}
+
+	/*
+	 * The file system may look at the iterator's memory after the I/O has
+	 * completed: the request must not end before it has let go.
+	 */
+	atomic_set(&cmd->ref, 2);
+	if (is_write(cmd)) {
+		cmd->iocb.ki_flags |= IOCB_WRITE;
+		if (cmd->write.fua && cmd->write.durable)
+			cmd->iocb.ki_flags |= IOCB_DSYNC;
+		vhdx_backing_start_write(&cmd->iocb);
+		ret = file->f_op->write_iter(&cmd->iocb, iter);
+	} else {
+		ret = file->f_op->read_iter(&cmd->iocb, iter);
+	}
+	if (ret != -EIOCBQUEUED)
+		io_complete(&cmd->iocb, ret);
+	put(cmd);
+}
+
+/* Where the last extent has ended, finds the next. False: not now, or never. */
+static bool next_extent(struct vhdx_cmd *cmd)
+{
+	if (cmd->left)
+		return true;
+	vhdx_cmd_end_extent(cmd, 0);
+	if (is_done(cmd)) {
+		finish(cmd);
+		return false;
+	}
+	if (is_write(cmd))
+		return map_write(cmd);
+	vhdx_cmd_map_read(cmd);
+	return true;
+}
+
+/**
+ * vhdx_cmd_transfer() - go on with a read or a write where it is
+ * @cmd: the request
+ *
+ * Returns when I/O is under way, when the request waits for image/, or when it
+ * is complete; nobody touches @cmd after that.
+ *
+ * Context: a work, under vhdx_io_save().
+ */
+void vhdx_cmd_transfer(struct vhdx_cmd *cmd)
+{
+	struct iov_iter iter;
+
+	if (cmd->ret < 0) {
+		vhdx_cmd_end_extent(cmd, cmd->ret);
+		vhdx_cmd_complete(cmd, cmd->ret);
+		return;
+	}
+	while (next_extent(cmd)) {
+		if (is_write(cmd) && !cmd->wait &&
+		    vhdx_backing_is_frozen(vhdx_cmd_device(cmd)->backing)) {
+			vhdx_cmd_queue_work(cmd);
+			return;
+		}
+		make_iter(cmd, &iter);
+		if (!cmd->zero) {
+			submit(cmd, &iter);
+			return;
+		}
+		iov_iter_zero(cmd->asked, &iter);
+		advance(cmd, cmd->asked);
+	}
+}
