@@ -1,80 +1,164 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The measuring half of bench/run, in the VM. usage: guest.sh ROUNDS MIB
+# The measuring half of bench/run, in the VM. usage: guest.sh ROUNDS MIB ZEROED
 #
-# Makes the same MIB of data as a raw file and as a VHDX file, both written in
-# full, and again as a hole, attaches them through every peer, and runs each row
-# on each target in turn, round after round, so that what else the machine does
-# hits all of them alike. A sample a line goes to /results/samples:
-# round, row, target, KiB/s.
+# Makes the same MIB of data for every peer, attaches it through each, and runs
+# each row on each target in turn, round after round, so that what else the
+# machine does hits all of them alike. A sample a line goes to /results/samples:
+# round, row, target, KiB/s. The state in a row's name is the same for all:
+#	written   every byte was written before
+#	unmapped  a hole, or no block at all
+#	first     nothing was written before; the raw file is fallocated, a VHDX file
+#	          is as qemu-img makes it and grows
+# ZEROED (0 or 1) is the driver's parameter zeroed_growth.
 set -eu
 
 rounds=$1
 mib=$2
+echo "$3" >/sys/module/vhdx/parameters/zeroed_growth
 cd /scratch
+modprobe nbd nbds_max=3
+
+# make_vhdx FILE: an empty disk
+make_vhdx() {
+	qemu-img create -q -f vhdx -o subformat=dynamic,block_size=1M "$1" "${mib}M"
+}
+
+nbd() { # N OPTION... FILE
+	nbd=/dev/nbd$1
+	shift
+	qemu-nbd -c "$nbd" --cache=none --aio=native -f vhdx "$@"
+}
 
 # Random, so that no writer finds zeros to leave out.
-dd if=/dev/urandom of=full.raw bs=1M count="$mib" oflag=direct status=none
-qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M \
-	full.raw full.vhdx
-truncate -s "${mib}M" hole.raw
-qemu-img create -q -f vhdx -o subformat=dynamic,block_size=1M hole.vhdx "${mib}M"
+dd if=/dev/urandom of=written.raw bs=1M count="$mib" oflag=direct status=none
+for name in written written-nbd; do
+	qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M \
+		written.raw $name.vhdx
+done
+truncate -s "${mib}M" unmapped.raw
+make_vhdx unmapped.vhdx
 sync
 
-modprobe nbd nbds_max=2
-for state in full hole; do
-	eval "loop_$state=$(losetup --find --show --read-only --direct-io=on $state.raw)"
-	eval "vhdx_$state=$(vhdxctl attach -r $state.vhdx)"
-done
-qemu-nbd -r -c /dev/nbd0 --cache=none --aio=native -f vhdx full.vhdx
-qemu-nbd -r -c /dev/nbd1 --cache=none --aio=native -f vhdx hole.vhdx
+loop_written=$(losetup --find --show --direct-io=on written.raw)
+loop_unmapped=$(losetup --find --show --read-only --direct-io=on unmapped.raw)
+vhdx_written=$(vhdxctl attach written.vhdx)
+vhdx_unmapped=$(vhdxctl attach -r unmapped.vhdx)
+nbd 0 written-nbd.vhdx
+nbd 1 -r unmapped.vhdx
 
-# target STATE TARGET: what fio reads
+# target STATE TARGET: what fio works on
 target() {
-	case $2 in
-	file) echo "/scratch/$1.raw" ;;
-	loop | vhdx) eval "echo \$$2_$1" ;;
-	qemu_nbd) if [ "$1" = full ]; then echo /dev/nbd0; else echo /dev/nbd1; fi ;;
+	case $1-$2 in
+	*-file) echo "/scratch/$1.raw" ;;
+	written-loop) echo "$loop_written" ;;
+	written-vhdx) echo "$vhdx_written" ;;
+	written-qemu_nbd) echo /dev/nbd0 ;;
+	unmapped-loop) echo "$loop_unmapped" ;;
+	unmapped-vhdx) echo "$vhdx_unmapped" ;;
+	unmapped-qemu_nbd) echo /dev/nbd1 ;;
+	first-loop) echo "$loop_first" ;;
+	first-vhdx) echo "$vhdx_first" ;;
+	first-qemu_nbd) echo /dev/nbd2 ;;
 	esac
 }
 
-for state in full hole; do
+for state in written unmapped; do
 	for t in loop vhdx qemu_nbd; do
 		[ "$(blockdev --getsize64 "$(target $state $t)")" = $((mib << 20)) ]
 		cmp "$(target $state $t)" $state.raw
 	done
 done
 
-# row NAME STATE FIO-ARGUMENT...: one sample of each target. Terse field 7 is
-# the bandwidth of reads in KiB/s, of all jobs together.
+# A disk that nothing was written to, for one sample.
+first_make() {
+	case $1 in
+	file) fallocate -l "${mib}M" first.raw ;;
+	loop)
+		fallocate -l "${mib}M" first.raw
+		loop_first=$(losetup --find --show --direct-io=on first.raw)
+		;;
+	vhdx)
+		make_vhdx first.vhdx
+		vhdx_first=$(vhdxctl attach first.vhdx)
+		;;
+	qemu_nbd)
+		make_vhdx first.vhdx
+		nbd 2 first.vhdx
+		;;
+	esac
+	sync
+}
+
+first_drop() {
+	case $1 in
+	loop) losetup -d "$loop_first" ;;
+	vhdx) vhdxctl detach "$vhdx_first" ;;
+	qemu_nbd)
+		qemu-nbd -d /dev/nbd2 >/dev/null
+		# it answers before the process has let go of the file
+		while pgrep -f first.vhdx >/dev/null; do sleep 0.1; done
+		;;
+	esac
+	rm -f first.raw first.vhdx
+	sync
+}
+
+# row NAME STATE FIO-ARGUMENT...: one sample of each target. Terse fields 7 and
+# 48 are the bandwidth of reads and writes in KiB/s, of all jobs together.
 row() {
 	name=$1 state=$2
 	shift 2
 	for t in file loop vhdx qemu_nbd; do
+		[ "$state" != first ] || first_make $t
 		kib=$(fio --minimal --name=row --filename="$(target "$state" $t)" \
-			--readonly --direct=1 --ioengine=io_uring \
-			--group_reporting --randrepeat=1 --norandommap \
-			--allow_file_create=0 "$@" | cut -d';' -f7)
+			--direct=1 --ioengine=io_uring --group_reporting \
+			--randrepeat=1 --allow_file_create=0 --size="${mib}m" "$@" |
+			awk -F';' '{ print $7 + $48 }')
 		[ "$kib" -gt 0 ]
 		printf '%s\t%s\t%s\t%s\n' "$round" "$name" $t "$kib" >>/results/samples
+		[ "$state" != first ] || first_drop $t
 	done
+}
+
+read_rows() {
+	row 'randread 4k qd32, written' written --rw=randread --norandommap --bs=4k \
+		--iodepth=32 --io_size=96m
+	row 'randread 4k qd32 2 jobs, written' written --rw=randread --norandommap --bs=4k \
+		--iodepth=32 --numjobs=2 --io_size=64m
+	row 'randread 4k qd1, written' written --rw=randread --norandommap --bs=4k \
+		--iodepth=1 --io_size=16m
+	row 'read 1M qd4, written' written --rw=read --bs=1M --iodepth=4
+	row 'randread 4k qd32, unmapped' unmapped --rw=randread --norandommap --bs=4k \
+		--iodepth=32 --io_size=96m
+	row 'read 1M qd4, unmapped' unmapped --rw=read --bs=1M --iodepth=4
+}
+
+write_rows() {
+	row 'randwrite 4k qd32, written' written --rw=randwrite --norandommap --bs=4k \
+		--iodepth=32 --io_size=64m
+	row 'write 1M qd4, written' written --rw=write --bs=1M --iodepth=4
+	row 'randwrite 4k qd1 fsync each, written' written --rw=randwrite --norandommap \
+		--bs=4k --iodepth=1 --fsync=1 --io_size=4m
+	row 'randwrite 4k fsync each 8 jobs, written' written --rw=randwrite --norandommap \
+		--bs=4k --iodepth=1 --numjobs=8 --fsync=1 --io_size=1m
+	row 'randwrite 4k qd32, first' first --rw=randwrite --bs=4k --iodepth=32 --io_size=32m
+	row 'write 1M qd4, first' first --rw=write --bs=1M --iodepth=4
+	# each a block of its own
+	row 'write 4k qd1 of each MiB, first' first --rw=write:1020k --bs=4k --iodepth=1 \
+		--io_size=1m
 }
 
 round=0
 while [ "$round" -lt "$rounds" ]; do
-	row 'randread 4k qd32, written' full --rw=randread --bs=4k --iodepth=32 --io_size=96m
-	row 'randread 4k qd32 2 jobs, written' full --rw=randread --bs=4k --iodepth=32 \
-		--numjobs=2 --io_size=64m
-	row 'randread 4k qd1, written' full --rw=randread --bs=4k --iodepth=1 --io_size=16m
-	row 'read 1M qd4, written' full --rw=read --bs=1M --iodepth=4 --io_size="${mib}m"
-	row 'randread 4k qd32, unmapped' hole --rw=randread --bs=4k --iodepth=32 --io_size=96m
-	row 'read 1M qd4, unmapped' hole --rw=read --bs=1M --iodepth=4 --io_size="${mib}m"
+	read_rows
+	write_rows
 	round=$((round + 1))
 	echo "round $round of $rounds"
 done
 
 qemu-nbd -d /dev/nbd0 >/dev/null
 qemu-nbd -d /dev/nbd1 >/dev/null
-vhdxctl detach full.vhdx hole.vhdx
+vhdxctl detach written.vhdx unmapped.vhdx
 losetup -D
