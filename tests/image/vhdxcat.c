@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || argc > 4)
 		errx(64, "usage: vhdxcat IMAGE [FILE | OFFSET LENGTH]");
-	ret = posix_file_open(&pf, argv[1]);
+	ret = posix_file_open(&pf, argv[1], false);
 	if (ret) {
 		errno = -ret;
 		err(1, "%s", argv[1]);

@@ -102,6 +102,9 @@ for command in attach detach list info; do
 	fails "$command with an unknown letter" 64 "'Z'" $command -Z
 done
 fails 'attach without an image' 64 'no image' attach -r
+fails 'attach with a mode of direct I/O that is none' 64 'attach: --direct-io=yes: not on, off or auto' attach --direct-io=yes a
+fails 'attach without the mode' 64 "'--direct-io' requires an argument" attach --direct-io
+fails 'attach with a mode of discard that is none' 64 'attach: --discard=: not unmap or ignore' attach --discard= a
 fails 'attach with too much' 64 'c: attach: one argument too many' attach -r a vhdx0 c
 fails 'detach without a disk' 64 'no device or image' detach
 fails 'info without an image' 64 'no image' info
@@ -132,6 +135,8 @@ completes() {
 }
 completes 'completion of a command' 'attach' vhdxctl att
 completes 'completion of an option' '--json' vhdxctl info --j
+completes 'completion of the value of an option' 'off on' vhdxctl attach --direct-io o
+completes 'and behind =' 'ignore' vhdxctl attach --discard = i
 completes 'completion of a column' 'BACK-FILE BACK-INO BACK-MAJ:MIN' vhdxctl list -o BACK
 completes 'completion of a second column' 'NAME,SIZE' vhdxctl list -o NAME,SI
 
@@ -326,17 +331,15 @@ fails 'a link to itself' 66 'symbolic links' info loop
 mkfifo fifo
 fails 'a FIFO, without waiting for a writer' 66 'not a regular file or a block device' info fifo
 fails 'a character device' 66 'not a regular file or a block device' info /dev/null
-fails 'a file that cannot be read' 1 'cannot be read: Input/output error' info /proc/self/mem
+fails 'a file that cannot be read' 74 'cannot be read: Input/output error' info /proc/self/mem
 
 # --- attach, detach and list, without a driver ------------------------------------
 
-fails 'attach without -r' 69 '^vhdxctl: image.vhdx: cannot attach for writing: not supported yet' attach image.vhdx
-grep -q '^hint: .*-r' err
-ok 'and a hint' $?
 for name in foo vhdx /dev/vhdx /dev/vhdx01 /dev/vhdx1p1 vhdx-1 /dev/sda vhdx99999999999; do
 	fails "attach as $name" 64 "^vhdxctl: $name: not the name of a disk" attach -r image.vhdx $name
 done
 fails 'attach of what is not there' 66 'nosuch.vhdx: cannot open: No such file' attach -r nosuch.vhdx
+fails 'for writing too' 66 'nosuch.vhdx: cannot open: No such file' attach nosuch.vhdx
 fails 'attach of a folder' 66 'Is a directory' attach --read-only .
 fails 'attach of a FIFO' 66 'not a regular file or a block device' attach -r fifo
 fails 'list: unknown column' 64 'FOO: unknown column' list -o NAME,FOO
@@ -363,9 +366,103 @@ else
 	if modinfo vhdx >/dev/null 2>&1; then
 		skip 'attach without a driver' 'there is a driver'
 	else
-		fails 'attach without a driver' 69 'image.vhdx: cannot load the driver: no module vhdx for kernel [^ ]+$' attach -r image.vhdx
+		for options in -r '' '--autoclear --direct-io=on --direct-io auto --discard=ignore --no-partscan --no-replay'; do
+			# shellcheck disable=SC2086 # words
+			fails "attach $options without a driver" 69 \
+				'image.vhdx: cannot load the driver: no module vhdx for kernel [^ ]+$' attach $options image.vhdx
+		done
+		locks_without_driver=1
 	fi
 fi
+
+# --- QEMU's locks -------------------------------------------------------------------
+
+# qemu_has OPTION FILE: qemu-io opens it and keeps it open, until qemu_lets_go
+qemu_has() {
+	rm -f commands answers
+	mkfifo commands answers
+	# shellcheck disable=SC2086 # maybe none
+	qemu-io $1 -f vhdx "$2" <commands >answers 2>&1 &
+	qemu=$!
+	exec 3>commands 4<answers
+	echo 'length' >&3
+	head -n 1 <&4 >/dev/null
+}
+qemu_lets_go() {
+	exec 3>&- 4<&-
+	wait $qemu
+}
+locked="^vhdxctl: image.vhdx: cannot attach: locked by QEMU's image lock: it is open in process"
+
+qemu_has '' image.vhdx
+fails 'attach of an image that QEMU writes' 75 "$locked $qemu \(qemu-io\)\$" attach image.vhdx
+! grep -q '^hint: ' err
+ok 'no hint: reading would not do either' $?
+fails 'it cannot be attached read-only' 75 "$locked $qemu " attach -r image.vhdx
+passes 'info of it' '^Type: +dynamic$' info image.vhdx
+qemu_lets_go
+qemu_has -r image.vhdx
+fails 'attach of an image that QEMU reads' 75 "$locked $qemu " attach image.vhdx
+grep -q "^hint: 'vhdxctl attach -r'" err
+ok 'the hint is to read it' $?
+if [ -n "${locks_without_driver-}" ]; then
+	fails 'QEMU reads: read-only is no conflict' 69 'image.vhdx: cannot load the driver' attach -r image.vhdx
+else
+	skip 'QEMU reads: read-only is no conflict' 'there is a driver'
+fi
+qemu_lets_go
+
+# lock_byte N: this shell has a shared lock on that byte of what is its descriptor 5
+lock_byte() {
+	python3 -c 'import fcntl, struct, sys
+fcntl.fcntl(5, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, int(sys.argv[1]), 1, 0))' "$1"
+}
+
+# Who writes conflicts with users of 1 and 3 and with those who mind readers (0)
+# or writers (1, 3); who reads with the former and with those who mind readers.
+for byte in 99 100 101 102 103 104 199 200 201 202 203 204; do
+	case $byte in
+	101 | 103 | 200) expected='75 75' ;;
+	201 | 203) expected='75 69' ;;
+	*) expected='69 69' ;;
+	esac
+	if [ -z "${locks_without_driver-}" ]; then
+		skip "byte $byte locked by somebody" 'there is a driver'
+		continue
+	fi
+	exec 5<image.vhdx
+	lock_byte $byte
+	ctl attach image.vhdx
+	seen=$rc
+	ctl attach -r image.vhdx
+	[ "$seen $rc" = "$expected" ]
+	ok "byte $byte locked by somebody: attach, attach -r" $?
+	exec 5<&-
+done
+exec 5<image.vhdx
+lock_byte 200
+fails 'it is said who has the image open' 75 "locked by QEMU's image lock: .*in process $$ " attach -r image.vhdx
+exec 5<&-
+
+# --- files that cannot be written ----------------------------------------------------
+
+cp image.vhdx ro.vhdx
+if [ "$(id -u)" = 0 ] && chattr +i ro.vhdx 2>/dev/null; then
+	fails 'attach of an immutable file' 77 'ro.vhdx: cannot open for writing: Operation not permitted' attach ro.vhdx
+	grep -q "^hint: 'vhdxctl attach -r'" err
+	ok 'and a hint' $?
+	chattr -i ro.vhdx
+else
+	skip 'attach of an immutable file' 'not root, or not on this file system'
+fi
+cp "$(command -v sleep)" busy
+./busy 1000 &
+busy=$!
+fails 'attach of a file that may not be written now' 75 'busy: cannot open for writing: busy: ' attach busy
+grep -q "^hint: 'vhdxctl attach -r'" err
+ok 'and a hint' $?
+kill $busy
+wait $busy 2>/dev/null
 
 # --- output that gets lost -------------------------------------------------------
 
@@ -406,6 +503,10 @@ if [ "$(id -u)" = 0 ]; then
 	as_user attach -r keep.vhdx
 	[ $rc = 77 ] && one_message && grep -q 'keep.vhdx: cannot open: Permission denied' err
 	ok "attach of a file that is not the user's" $?
+	as_user attach image.vhdx
+	[ $rc = 77 ] && one_message && grep -q 'image.vhdx: cannot open for writing: Permission denied' err &&
+		grep -q '^hint: .*root' err
+	ok "attach of a file that the user can only read" $?
 	as_user list
 	[ $rc = 0 ] && [ ! -s err ]
 	ok 'list needs no root' $?

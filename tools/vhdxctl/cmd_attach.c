@@ -8,13 +8,47 @@
 
 #include "control.h"
 #include "device.h"
+#include "holders.h"
+#include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
 #include "text.h"
 #include "vhdxctl.h"
 
+/**
+ * struct request - an attach as the user wants it
+ * @path: the image
+ * @flags: VHDX_ATTACH_*
+ * @index: N of the vhdxN wanted, or -1
+ */
+struct request {
+	const char *path;
+	u32 flags;
+	s32 index;
+};
+
+static bool is_writable(const struct request *request)
+{
+	return !(request->flags & VHDX_ATTACH_READ_ONLY);
+}
+
+/* Says who uses the image, or what makes that one let go of it. */
+static void hint_holders(const struct stat *st)
+{
+	struct holders holders;
+
+	holders_find_of_image(&holders, st);
+	if (holders.command)
+		message_hint("%s; '%s' comes first", holders.text,
+			     holders.command);
+	else if (holders.text)
+		message_hint("%s", holders.text);
+	holders_free(&holders);
+}
+
 /* What to do about it, where that is not plain from the message. */
-static void hint(int errnum, bool numbered)
+static void hint(int errnum, const struct request *request,
+		 const struct stat *st)
 {
 	switch (errnum) {
 	case EMEDIUMTYPE:
@@ -24,91 +58,208 @@ static void hint(int errnum, bool numbered)
 	case EACCES:
 		message_hint("run it as root");
 		break;
+	case EROFS:
+		message_hint("'vhdxctl attach -r' attaches it read-only");
+		break;
 	case EUCLEAN:
-		message_hint("'vhdxctl info FILE' checks it without the driver");
+		if (request->flags & VHDX_ATTACH_NO_REPLAY)
+			message_hint("'vhdxctl info FILE' shows what --no-replay left");
+		else
+			message_hint("'vhdxctl info FILE' checks it without the driver");
+		break;
+	case EINVAL:
+		if (request->flags & VHDX_ATTACH_DIRECT_IO)
+			message_hint("--direct-io=auto uses it where it can be had");
 		break;
 	case EBUSY:
 	case EEXIST:
-		if (numbered)
+		if (request->index >= 0 &&
+		    device_is_attached((unsigned int)request->index)) {
 			message_hint("without a device the first free one is taken");
+			break;
+		}
+		fallthrough;
+	case ETXTBSY:
+		hint_holders(st);
 		break;
 	default:
 		break;
 	}
 }
 
-static int attach_image(const char *path, u32 flags, s32 index)
+/*
+ * The locks are for the driver, whose disk keeps them. They are taken before it
+ * is asked: who uses the image is known without it.
+ */
+static int lock_image(const struct request *request,
+		      const struct posix_file *pf)
+{
+	int ret = image_lock(pf->fd, is_writable(request));
+	struct holders holders;
+
+	if (!ret)
+		return 0;
+	if (ret != -EAGAIN)
+		return message_fail_errno(request->path, "cannot lock", -ret);
+	holders_find_of_image(&holders, &pf->stat);
+	message_fail(EX_TEMPFAIL, request->path,
+		     "cannot attach: locked by QEMU's image lock: %s",
+		     holders_text(&holders));
+	/* What others hold may let one more read. */
+	if (is_writable(request) && !image_lock(pf->fd, false))
+		message_hint("'vhdxctl attach -r' attaches it read-only");
+	else if (holders.command)
+		message_hint("'%s' comes first", holders.command);
+	holders_free(&holders);
+	return EX_TEMPFAIL;
+}
+
+static int attach_file(const struct request *request,
+		       const struct posix_file *pf, int control)
 {
 	struct vhdx_ctl_attach arg = {
 		.size = sizeof(arg),
-		.flags = flags,
-		.index = index,
+		.flags = request->flags,
+		.index = request->index,
 		.nr_fds = 1,
 	};
-	struct posix_file pf;
+	__s32 fds[1] = { pf->fd };
 	char *device;
-	__s32 fds[1];
-	int control;
-	int errnum;
 	int code;
 
-	code = open_image_file(&pf, path);
-	if (code)
-		return code;
-	code = control_open(path, true, &control);
-	if (code)
-		goto close_image;
-	code = control_check(control, path, flags);
-	if (code)
-		goto close_control;
-
-	fds[0] = pf.fd;
 	arg.fds = (uintptr_t)fds;
 	if (ioctl(control, VHDX_CTL_ATTACH, &arg)) {
-		errnum = errno;
+		int errnum = errno;
+
 		arg.error[sizeof(arg.error) - 1] = '\0';
 		code = message_exit_code(errnum);
 		if (arg.error[0])
-			message_fail(code, path, "cannot attach: %s",
+			message_fail(code, request->path, "cannot attach: %s",
 				     arg.error);
 		else
-			message_fail_errno(path, "cannot attach", errnum);
-		hint(errnum, index >= 0);
-		goto close_control;
+			message_fail_errno(request->path, "cannot attach",
+					   errnum);
+		hint(errnum, request, &pf->stat);
+		return code;
 	}
 
 	device = device_path((unsigned int)arg.index);
 	puts(device);
-	/* devtmpfs had it before the driver answered. */
-	if (access(device, F_OK)) {
-		message_warn(path, "attached, but there is no %s", device);
+	/*
+	 * devtmpfs had it before the driver answered. With autoclear it may be
+	 * gone by now.
+	 */
+	if (access(device, F_OK) &&
+	    device_is_attached((unsigned int)arg.index)) {
+		message_warn(request->path, "attached, but there is no %s",
+			     device);
 		message_hint("mount devtmpfs on /dev");
 	}
 	free(device);
+	return 0;
+}
 
-close_control:
+static int attach_image(const struct request *request)
+{
+	struct posix_file pf;
+	int control;
+	int code;
+
+	code = open_image_file(&pf, request->path, is_writable(request));
+	if (code)
+		return code;
+	code = lock_image(request, &pf);
+	if (code)
+		goto close_image;
+	code = control_open(request->path, true, &control);
+	if (code)
+		goto close_image;
+	code = control_check(control, request->path, request->flags);
+	if (!code)
+		code = attach_file(request, &pf, control);
 	close(control);
 close_image:
 	posix_file_close(&pf);
 	return code;
 }
 
+/* The last of several --direct-io counts, as of all options. */
+static bool parse_direct_io(const char *value, u32 *flags)
+{
+	*flags &= ~(VHDX_ATTACH_DIRECT_IO | VHDX_ATTACH_BUFFERED_IO);
+	if (!strcmp(value, "on"))
+		*flags |= VHDX_ATTACH_DIRECT_IO;
+	else if (!strcmp(value, "off"))
+		*flags |= VHDX_ATTACH_BUFFERED_IO;
+	else
+		return !strcmp(value, "auto");
+	return true;
+}
+
+static bool parse_discard(const char *value, u32 *flags)
+{
+	*flags &= ~VHDX_ATTACH_NO_DISCARD;
+	if (!strcmp(value, "ignore"))
+		*flags |= VHDX_ATTACH_NO_DISCARD;
+	else
+		return !strcmp(value, "unmap");
+	return true;
+}
+
+static int bad_value(const char *option, const char *value,
+		     const char *expected)
+{
+	message_fail(EX_USAGE, NULL, "attach: --%s=%s: not %s", option, value,
+		     expected);
+	return vhdxctl_usage(&vhdxctl_attach);
+}
+
 static int run(int argc, char **argv)
 {
+	enum {
+		OPTION_AUTOCLEAR = 256,
+		OPTION_DIRECT_IO,
+		OPTION_DISCARD,
+		OPTION_NO_PARTSCAN,
+		OPTION_NO_REPLAY,
+	};
 	static const struct option options[] = {
 		{ "read-only", no_argument, NULL, 'r' },
+		{ "autoclear", no_argument, NULL, OPTION_AUTOCLEAR },
+		{ "direct-io", required_argument, NULL, OPTION_DIRECT_IO },
+		{ "discard", required_argument, NULL, OPTION_DISCARD },
+		{ "no-partscan", no_argument, NULL, OPTION_NO_PARTSCAN },
+		{ "no-replay", no_argument, NULL, OPTION_NO_REPLAY },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
+	struct request request = { .index = -1 };
 	unsigned int number;
-	s32 index = -1;
-	u32 flags = 0;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "rh", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
-			flags |= VHDX_ATTACH_READ_ONLY;
+			request.flags |= VHDX_ATTACH_READ_ONLY;
+			break;
+		case OPTION_AUTOCLEAR:
+			request.flags |= VHDX_ATTACH_AUTOCLEAR;
+			break;
+		case OPTION_DIRECT_IO:
+			if (!parse_direct_io(optarg, &request.flags))
+				return bad_value("direct-io", optarg,
+						 "on, off or auto");
+			break;
+		case OPTION_DISCARD:
+			if (!parse_discard(optarg, &request.flags))
+				return bad_value("discard", optarg,
+						 "unmap or ignore");
+			break;
+		case OPTION_NO_PARTSCAN:
+			request.flags |= VHDX_ATTACH_NO_PART_SCAN;
+			break;
+		case OPTION_NO_REPLAY:
+			request.flags |= VHDX_ATTACH_NO_REPLAY;
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_attach);
@@ -132,25 +283,25 @@ static int run(int argc, char **argv)
 			message_hint("give one like /dev/vhdx0, or none for the first free one");
 			return EX_USAGE;
 		}
-		index = (s32)number;
+		request.index = (s32)number;
 	}
-	if (!(flags & VHDX_ATTACH_READ_ONLY)) {
-		message_fail(EX_UNAVAILABLE, argv[optind],
-			     "cannot attach for writing: not supported yet");
-		message_hint("'vhdxctl attach -r' attaches it read-only");
-		return EX_UNAVAILABLE;
-	}
-	return attach_image(argv[optind], flags, index);
+	request.path = argv[optind];
+	return attach_image(&request);
 }
 
 const struct vhdxctl_command vhdxctl_attach = {
 	.name = "attach",
-	.synopsis = "[-r] IMAGE [DEV]",
+	.synopsis = "[OPTION]... IMAGE [DEV]",
 	.summary = "Attach an image as a block device and print the device",
 	.help = "IMAGE is a VHDX file, or a block device that holds one.\n"
 		"DEV, such as /dev/vhdx0, asks for that device; without it the first free one\n"
 		"is taken.\n"
 		"\n"
-		"  -r, --read-only        attach it read-only\n",
+		"  -r, --read-only        attach it read-only; the image is not changed\n"
+		"      --autoclear        detach it when its last user closes it\n"
+		"      --direct-io=MODE   direct I/O to the image: on, off or auto (default)\n"
+		"      --discard=MODE     what a discard does: unmap (default) or ignore\n"
+		"      --no-partscan      do not look for partitions\n"
+		"      --no-replay        refuse an image whose log has to be replayed\n",
 	.run = run,
 };

@@ -57,10 +57,9 @@ static int detach_disk(int control, const char *arg, unsigned int index)
 		break;
 	case EBUSY:
 		code = message_fail(EX_TEMPFAIL, arg, "%s: busy: %s", what,
-				    holders.text ? holders.text :
-				    "it is in use, where could not be found out");
-		if (holders.mount)
-			message_hint("'umount %s' comes first", holders.mount);
+				    holders_text(&holders));
+		if (holders.command)
+			message_hint("'%s' comes first", holders.command);
 		break;
 	case ENODEV:
 	case ENXIO:

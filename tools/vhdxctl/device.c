@@ -240,6 +240,23 @@ static bool is_backed_by(unsigned int index, const struct stat *st)
 }
 
 /**
+ * device_list_of_image - all attached disks of an image
+ * @list: the disks, in the order of their numbers; empty where there is none
+ * @st: the image's file
+ */
+void device_list_of_image(struct device_list *list, const struct stat *st)
+{
+	struct device_list all;
+
+	*list = (struct device_list){ };
+	device_list_attached(&all);
+	for (size_t i = 0; i < all.count; i++)
+		if (is_backed_by(all.index[i], st))
+			device_list_add(list, all.index[i]);
+	device_list_free(&all);
+}
+
+/**
  * device_find - the disks that an argument of the command line means
  * @arg: a disk (/dev/vhdxN, vhdxN or another name of its node) or an image
  * @list: a disk given by its name, attached or not; or all attached disks of
@@ -249,7 +266,6 @@ static bool is_backed_by(unsigned int index, const struct stat *st)
  */
 int device_find(const char *arg, struct device_list *list)
 {
-	struct device_list all;
 	unsigned int index;
 	bool partition;
 	struct stat st;
@@ -275,11 +291,7 @@ int device_find(const char *arg, struct device_list *list)
 		device_list_add(list, index);
 		return 0;
 	}
-	device_list_attached(&all);
-	for (size_t i = 0; i < all.count; i++)
-		if (is_backed_by(all.index[i], &st))
-			device_list_add(list, all.index[i]);
-	device_list_free(&all);
+	device_list_of_image(list, &st);
 	if (!list->count)
 		return message_fail(EX_NOINPUT, arg,
 				    "not attached: no disk has this image");

@@ -6,6 +6,7 @@
 #define VHDXCTL_DEVICE_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "port.h"
@@ -32,6 +33,7 @@ bool device_attr_dev(unsigned int index, const char *attr, dev_t *dev);
 bool device_is_attached(unsigned int index);
 void device_list_add(struct device_list *list, unsigned int index);
 void device_list_attached(struct device_list *list);
+void device_list_of_image(struct device_list *list, const struct stat *st);
 void device_list_free(struct device_list *list);
 int device_find(const char *arg, struct device_list *list);
 

@@ -47,9 +47,9 @@ static void find_mounts(struct holders *holders, const char *name, dev_t dev)
 			continue;
 		add(holders, text_printf("/dev/%s is mounted on %s", name,
 					 mnt_fs_get_target(fs)));
-		if (!holders->mount)
-			holders->mount =
-				text_memory(strdup(mnt_fs_get_target(fs)));
+		if (!holders->command)
+			holders->command = text_printf("umount %s",
+						       mnt_fs_get_target(fs));
 	}
 	mnt_free_iter(iter);
 	mnt_unref_table(table);
@@ -74,7 +74,15 @@ static void find_stacked(struct holders *holders, const char *name,
 		closedir(dir);
 }
 
-static bool process_has_open(const char *pid, dev_t dev)
+/* The same block device, by whatever node, or the same file. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode))
+		return S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool process_has_open(const char *pid, const struct stat *what)
 {
 	char *path = text_printf("/proc/%s/fd", pid);
 	DIR *dir = opendir(path);
@@ -85,14 +93,15 @@ static bool process_has_open(const char *pid, dev_t dev)
 	free(path);
 	while (dir && !found && (entry = readdir(dir)))
 		found = !fstatat(dirfd(dir), entry->d_name, &st, 0) &&
-			S_ISBLK(st.st_mode) && st.st_rdev == dev;
+			is_same(what, &st);
 	if (dir)
 		closedir(dir);
 	return found;
 }
 
+/* name: of what it is that they have open */
 static void find_processes(struct holders *holders, const char *name,
-			   dev_t dev)
+			   const struct stat *what)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -103,7 +112,8 @@ static void find_processes(struct holders *holders, const char *name,
 		FILE *file;
 
 		if (!isdigit((u8)entry->d_name[0]) ||
-		    !process_has_open(entry->d_name, dev))
+		    atoi(entry->d_name) == getpid() ||
+		    !process_has_open(entry->d_name, what))
 			continue;
 		path = text_printf("/proc/%s/comm", entry->d_name);
 		file = fopen(path, "re");
@@ -113,8 +123,8 @@ static void find_processes(struct holders *holders, const char *name,
 				comm[strcspn(comm, "\n")] = '\0';
 			fclose(file);
 		}
-		add(holders, text_printf("/dev/%s is open in process %s (%s)",
-					 name, entry->d_name, comm));
+		add(holders, text_printf("%s is open in process %s (%s)", name,
+					 entry->d_name, comm));
 	}
 	if (dir)
 		closedir(dir);
@@ -124,12 +134,17 @@ static void find_processes(struct holders *holders, const char *name,
 static void find_of_part(struct holders *holders, const char *name,
 			 const char *sysfs, dev_t dev, bool lasting)
 {
-	if (!lasting) {
-		find_processes(holders, name, dev);
+	struct stat node = { .st_mode = S_IFBLK, .st_rdev = dev };
+	char *path;
+
+	if (lasting) {
+		find_mounts(holders, name, dev);
+		find_stacked(holders, name, sysfs);
 		return;
 	}
-	find_mounts(holders, name, dev);
-	find_stacked(holders, name, sysfs);
+	path = text_printf("/dev/%s", name);
+	find_processes(holders, path, &node);
+	free(path);
 }
 
 static void find_of_disk(struct holders *holders, unsigned int index,
@@ -191,11 +206,49 @@ void holders_find_processes(struct holders *holders, unsigned int index)
 }
 
 /**
+ * holders_find_of_image - find who uses the file of an image
+ * @holders: to be freed by holders_free(). Receives the disks that it is
+ *	attached as, and the processes that have it open, this one left out.
+ *	Costs a look at every process.
+ * @st: the image's file
+ */
+void holders_find_of_image(struct holders *holders, const struct stat *st)
+{
+	struct device_list disks;
+
+	*holders = (struct holders){ };
+	device_list_of_image(&disks, st);
+	for (size_t i = 0; i < disks.count; i++) {
+		char *path = device_path(disks.index[i]);
+
+		add(holders, text_printf("it is attached as %s", path));
+		if (!holders->command)
+			holders->command = text_printf("vhdxctl detach %s",
+						       path);
+		free(path);
+	}
+	device_list_free(&disks);
+	find_processes(holders, "it", st);
+}
+
+/**
+ * holders_text - who uses it, for a message
+ * @holders: what was found
+ *
+ * Return: all of them in words, or that none was found.
+ */
+const char *holders_text(const struct holders *holders)
+{
+	return holders->text ? holders->text :
+			       "it is in use, where could not be found out";
+}
+
+/**
  * holders_free - free what was found
  * @holders: the holders
  */
 void holders_free(struct holders *holders)
 {
 	free(holders->text);
-	free(holders->mount);
+	free(holders->command);
 }

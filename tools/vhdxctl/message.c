@@ -38,8 +38,11 @@ int message_exit_code(int errnum)
 	case EMFILE:
 	case ENFILE:
 		return EX_TEMPFAIL;
+	case EIO:
+		return EX_IOERR;
 	case EACCES:
 	case EPERM:
+	case EROFS:
 		return EX_NOPERM;
 	default:
 		return EXIT_FAILURE;

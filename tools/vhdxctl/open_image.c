@@ -1,28 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <unistd.h>
+
+#include "device.h"
+#include "holders.h"
 #include "message.h"
 #include "open_image.h"
 
+/* Says why a file that may well be readable cannot be written. */
+static int fail_writable(const char *path, int errnum)
+{
+	struct holders holders = { };
+	struct stat st;
+	int code;
+
+	if (errnum == ETXTBSY && !stat(path, &st)) {
+		holders_find_of_image(&holders, &st);
+		code = message_fail(message_exit_code(errnum), path,
+				    "cannot open for writing: busy: %s",
+				    holders_text(&holders));
+		holders_free(&holders);
+	} else {
+		code = message_fail_errno(path, "cannot open for writing",
+					  errnum);
+	}
+	if (errnum == EACCES && geteuid())
+		message_hint("run it as root");
+	else
+		message_hint("'vhdxctl attach -r' attaches it read-only");
+	return code;
+}
+
 /**
- * open_image_file - open an image's file for reading
+ * open_image_file - open an image's file
  * @pf: to fill in; closed by posix_file_close()
  * @path: the file
+ * @writable: for writing too
  *
  * Return: 0, or the exit code; then the error was printed.
  */
-int open_image_file(struct posix_file *pf, const char *path)
+int open_image_file(struct posix_file *pf, const char *path, bool writable)
 {
-	int ret = posix_file_open(pf, path);
+	int ret = posix_file_open(pf, path, writable);
 
-	if (ret == -ENOTBLK)
+	switch (-ret) {
+	case 0:
+		return 0;
+	case ENOTBLK:
 		return message_fail(EX_NOINPUT, path,
 				    "cannot open: not a regular file or a block device");
-	if (ret)
+	case EACCES:
+	case EPERM:
+	case EROFS:
+	case EBUSY:
+	case ETXTBSY:
+		if (writable)
+			return fail_writable(path, -ret);
+		fallthrough;
+	default:
 		return message_fail_errno(path, "cannot open", -ret);
-	return 0;
+	}
+}
+
+static bool is_attached_writable(const struct stat *st)
+{
+	struct device_list disks;
+	bool found = false;
+	u64 ro;
+
+	device_list_of_image(&disks, st);
+	for (size_t i = 0; i < disks.count; i++)
+		found |= device_attr_u64(disks.index[i], "vhdx/ro", &ro) && !ro;
+	device_list_free(&disks);
+	return found;
 }
 
 /* Where not the image is to blame, the system's own words are added. */
-static int fail_image(const char *path, const struct vhdx_error *err)
+static int fail_image(const char *path, const struct stat *st,
+		      const struct vhdx_error *err)
 {
 	int code = message_exit_code(-err->errnum);
 	char text[VHDX_ERROR_LENGTH];
@@ -34,6 +88,10 @@ static int fail_image(const char *path, const struct vhdx_error *err)
 		message_hint("'file' or 'qemu-img info' may tell what it is");
 		break;
 	case EUCLEAN:
+		message_fail(code, path, "%s", text);
+		if (is_attached_writable(st))
+			message_hint("it is attached for writing, and may just have changed");
+		break;
 	case EOPNOTSUPP:
 		message_fail(code, path, "%s", text);
 		break;
@@ -57,12 +115,12 @@ int open_image(struct posix_file *pf, const char *path,
 	       struct vhdx_image **imgp)
 {
 	struct vhdx_error err;
-	int code = open_image_file(pf, path);
+	int code = open_image_file(pf, path, false);
 
 	if (code)
 		return code;
 	if (!vhdx_image_open(&pf->file, 0, imgp, &err))
 		return 0;
 	posix_file_close(pf);
-	return fail_image(path, &err);
+	return fail_image(path, &pf->stat, &err);
 }

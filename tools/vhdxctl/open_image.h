@@ -8,7 +8,7 @@
 #include "image/image.h"
 #include "posix_file.h"
 
-int open_image_file(struct posix_file *pf, const char *path);
+int open_image_file(struct posix_file *pf, const char *path, bool writable);
 int open_image(struct posix_file *pf, const char *path,
 	       struct vhdx_image **imgp);
 

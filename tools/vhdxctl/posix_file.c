@@ -81,14 +81,16 @@ static bool can_hold_image(const struct stat *st)
 }
 
 /**
- * posix_file_open - open an image file for reading
+ * posix_file_open - open an image file
  * @pf: to fill in; closed by posix_file_close()
  * @path: a regular file or a block device, or a symbolic link to one
+ * @writable: the descriptor is open for writing too; the operations of image/
+ *	only read all the same
  *
  * Return: 0 or a negative errno: -EISDIR for a directory, -ENOTBLK for another
  * kind of file that cannot hold an image, or what the system call answered.
  */
-int posix_file_open(struct posix_file *pf, const char *path)
+int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 {
 	int ret = -ENOTBLK;
 	struct stat st;
@@ -100,7 +102,8 @@ int posix_file_open(struct posix_file *pf, const char *path)
 		return -EISDIR;
 	if (!can_hold_image(&st))
 		return -ENOTBLK;
-	pf->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	pf->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+				    O_NOCTTY);
 	if (pf->fd < 0)
 		return -errno;
 	if (fstat(pf->fd, &pf->stat))

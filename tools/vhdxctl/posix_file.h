@@ -21,7 +21,7 @@ struct posix_file {
 	struct stat stat;
 };
 
-int posix_file_open(struct posix_file *pf, const char *path);
+int posix_file_open(struct posix_file *pf, const char *path, bool writable);
 void posix_file_close(struct posix_file *pf);
 
 #endif

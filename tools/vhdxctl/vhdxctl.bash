@@ -21,7 +21,21 @@ _vhdxctl() {
 		_vhdxctl_words -W 'attach detach list info help --help --version' -- "$cur"
 		return
 	fi
+	# Bash takes "--option=value" for three words.
+	if [ "$cur" = = ]; then
+		cur=
+	elif [ "$prev" = = ]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
 	case $command:$prev in
+	attach:--direct-io)
+		_vhdxctl_words -W 'on off auto' -- "$cur"
+		return
+		;;
+	attach:--discard)
+		_vhdxctl_words -W 'unmap ignore' -- "$cur"
+		return
+		;;
 	list:-o | list:--output)
 		before=
 		[[ $cur != *,* ]] || before=${cur%,*},
@@ -31,7 +45,7 @@ _vhdxctl() {
 		;;
 	esac
 	case $command:$cur in
-	attach:-*) _vhdxctl_words -W '--read-only --help' -- "$cur" ;;
+	attach:-*) _vhdxctl_words -W '--autoclear --direct-io --discard --no-partscan --no-replay --read-only --help' -- "$cur" ;;
 	detach:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
