@@ -126,11 +126,13 @@ static int run(int argc, char **argv)
 	code = open_image(&pf, argv[optind], &img);
 	if (code)
 		return code;
-	info = (struct info){ argv[optind], &pf, img };
+	info = (struct info){ argv[optind], &pf, img, { } };
+	device_list_of_image(&info.disks, &pf.stat);
 	if (json)
 		info_print_json(&info);
 	else
 		info_print_text(&info);
+	device_list_free(&info.disks);
 	vhdx_image_close(img);
 	posix_file_close(&pf);
 	return 0;

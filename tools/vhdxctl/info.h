@@ -5,6 +5,7 @@
 #ifndef VHDXCTL_INFO_H
 #define VHDXCTL_INFO_H
 
+#include "device.h"
 #include "image/image.h"
 #include "posix_file.h"
 
@@ -16,11 +17,13 @@ extern const char *const info_payload_states[8];
  * @path: of the image
  * @file: its open file
  * @img: the image
+ * @disks: it is attached as these
  */
 struct info {
 	const char *path;
 	const struct posix_file *file;
 	const struct vhdx_image *img;
+	struct device_list disks;
 };
 
 const char *info_region_name(const guid_t *guid);

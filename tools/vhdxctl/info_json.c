@@ -54,6 +54,18 @@ static void add_identity(struct json_object *root,
 	add_utf16(root, "creator", img->creator, VHDX_CREATOR_CHARS);
 }
 
+static void add_disks(struct json_object *root, const struct device_list *disks)
+{
+	struct json_object *array = document_array(root, "attached");
+
+	for (size_t i = 0; i < disks->count; i++) {
+		char *path = device_path(disks->index[i]);
+
+		document_text(document_element(array), "name", path);
+		free(path);
+	}
+}
+
 static void add_headers(struct json_object *root, const struct vhdx_image *img)
 {
 	struct json_object *array = document_array(root, "headers");
@@ -200,6 +212,7 @@ void info_print_json(const struct info *info)
 	struct json_object *root = document_new(SCHEMA);
 
 	document_text(root, "file", info->path);
+	add_disks(root, &info->disks);
 	add_sizes(root, info);
 	add_identity(root, info->img);
 	add_headers(root, info->img);

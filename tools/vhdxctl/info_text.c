@@ -47,6 +47,16 @@ static char *safe_utf16(const void *utf16, u32 chars)
 	return safe;
 }
 
+static void show_disks(const struct device_list *disks)
+{
+	for (size_t i = 0; i < disks->count; i++) {
+		char *path = device_path(disks->index[i]);
+
+		show(i ? "" : "Attached as:", path);
+		free(path);
+	}
+}
+
 static void show_summary(const struct info *info)
 {
 	const struct vhdx_metadata *metadata = &info->img->metadata;
@@ -55,6 +65,7 @@ static void show_summary(const struct info *info)
 	char *creator = safe_utf16(info->img->creator, VHDX_CREATOR_CHARS);
 
 	show("File:", path);
+	show_disks(&info->disks);
 	show("Type:", vhdx_image_type(info->img));
 	show_size("Virtual size:", metadata->virtual_disk_size);
 	show_size("File size:", info->img->file_size);
@@ -86,8 +97,19 @@ static void show_headers(const struct vhdx_image *img)
 	}
 }
 
-static void show_log(const struct vhdx_image *img)
+/* While a disk is there the log is at work. */
+static const char *log_state(const struct info *info)
 {
+	if (!info->img->log.dirty)
+		return "clean";
+	return info->disks.count ?
+		       "dirty, and the disk is attached" :
+		       "dirty: to be replayed when the disk is attached";
+}
+
+static void show_log(const struct info *info)
+{
+	const struct vhdx_image *img = info->img;
 	const struct vhdx_log_sequence *sequence = &img->log.sequence;
 	const struct vhdx_header *header = vhdx_image_header(img);
 	char size[TEXT_SIZE_LENGTH];
@@ -96,8 +118,7 @@ static void show_log(const struct vhdx_image *img)
 	text_size(size, header->log_length, TEXT_SIZE_LONG);
 	printf("%-*s %s at 0x%llx\n", LABEL_WIDTH, "  Size:", size,
 	       header->log_offset);
-	show("  State:", img->log.dirty ?
-	     "dirty: to be replayed when the disk is attached" : "clean");
+	show("  State:", log_state(info));
 	show_guid("  LogGuid:", &header->log_guid);
 	if (!img->log.dirty)
 		return;
@@ -194,7 +215,7 @@ void info_print_text(const struct info *info)
 {
 	show_summary(info);
 	show_headers(info->img);
-	show_log(info->img);
+	show_log(info);
 	show_regions(info->img);
 	show_items(info->img);
 	show_bat(info->img);
