@@ -107,6 +107,11 @@ fails 'attach without the mode' 64 "'--direct-io' requires an argument" attach -
 fails 'attach with a mode of discard that is none' 64 'attach: --discard=: not unmap or ignore' attach --discard= a
 fails 'attach with too much' 64 'c: attach: one argument too many' attach -r a vhdx0 c
 fails 'detach without a disk' 64 'no device or image' detach
+fails 'detach --all of a disk' 64 'vhdx0: detach: --all takes no device or image' detach --all vhdx0
+fails 'detach --lazy --wait' 64 'detach: --lazy and --wait exclude each other' detach --lazy --wait 1 vhdx0
+for seconds in '' . 1. .5 -1 +1 1s 1e3 0x1 1,5 1.2.3 ' 1' inf 1000001 99999999999999999999; do
+	fails "detach --wait '$seconds'" 64 'detach: not a number of seconds' detach --wait "$seconds" vhdx0
+done
 fails 'info without an image' 64 'no image' info
 fails 'info of two images' 64 'one image' info a b
 
@@ -362,7 +367,13 @@ else
 	json 'list --json without a disk' 'j["vhdxdevices"] == []' list --json
 	fails 'list of a disk that is not there' 66 'vhdx7: not attached' list /dev/vhdx7
 	fails 'list of an image that is not attached' 66 'image.vhdx: not attached' list image.vhdx
-	fails 'detach without a driver' 69 'vhdx0: cannot open /dev/vhdx-control' detach vhdx0
+	for options in '' --lazy -l '--wait 0' '-w 1.5' --wait=1000000 '-w 00.0009'; do
+		# shellcheck disable=SC2086 # words
+		fails "detach $options without a driver" 69 'vhdx0: cannot open /dev/vhdx-control' detach $options vhdx0
+	done
+	ctl detach --all
+	[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ]
+	ok 'detach --all of no disk' $?
 	if modinfo vhdx >/dev/null 2>&1; then
 		skip 'attach without a driver' 'there is a driver'
 	else

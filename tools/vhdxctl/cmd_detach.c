@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
 #include <getopt.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -13,57 +14,115 @@
 #include "text.h"
 #include "vhdxctl.h"
 
-/* udev and blkid look into a disk and let go of it; together 2 s. */
-#define TRIES		20
-#define TRY_AGAIN_NS	100000000L
+/* udev and blkid look into a disk and let go of it. */
+#define DEFAULT_WAIT_MS	2000
+#define TRY_AGAIN_MS	100
+#define MAX_WAIT_S	1000000
 
-static int detach_once(int control, unsigned int index)
+/**
+ * struct request - a detach as the user wants it
+ * @control: the control device
+ * @all: every disk that is attached
+ * @lazy: by the last user's close
+ * @wait: until @wait_ms have passed, whatever uses the disk; else only as long
+ *	as it looks as if that will not last
+ * @wait_ms: how long to try again
+ */
+struct request {
+	int control;
+	bool all;
+	bool lazy;
+	bool wait;
+	u64 wait_ms;
+};
+
+static int detach_once(const struct request *request, unsigned int index,
+		       int *unclean)
 {
 	struct vhdx_ctl_detach arg = {
 		.size = sizeof(arg),
+		.flags = request->lazy ? VHDX_DETACH_LAZY : 0,
 		.index = (__s32)index,
 	};
 
-	return ioctl(control, VHDX_CTL_DETACH, &arg) ? errno : 0;
+	if (ioctl(request->control, VHDX_CTL_DETACH, &arg))
+		return errno;
+	*unclean = (int)arg.unclean;
+	return 0;
+}
+
+/* The same until it is not busy any more; 0 or an errno. */
+static int detach_patiently(const struct request *request, unsigned int index,
+			    int *unclean, struct holders *holders)
+{
+	int errnum = detach_once(request, index, unclean);
+	u64 left = request->wait_ms;
+
+	while (errnum == EBUSY && left) {
+		u64 ms = min(left, TRY_AGAIN_MS);
+		const struct timespec pause = {
+			.tv_nsec = (long)ms * 1000000,
+		};
+
+		if (!request->wait && holders_find_lasting(holders, index))
+			break;
+		nanosleep(&pause, NULL);
+		left -= ms;
+		errnum = detach_once(request, index, unclean);
+	}
+	return errnum;
+}
+
+static int fail_busy(const char *arg, const char *what, unsigned int index,
+		     struct holders *holders)
+{
+	if (!holders->text)
+		holders_find_lasting(holders, index);
+	holders_find_processes(holders, index);
+	message_fail(EX_TEMPFAIL, arg, "%s: busy: %s", what,
+		     holders_text(holders));
+	if (holders->command)
+		message_hint("'%s' comes first", holders->command);
+	return EX_TEMPFAIL;
 }
 
 /* arg: what the user named, when that was not the disk itself */
-static int detach_disk(int control, const char *arg, unsigned int index)
+static int detach_disk(const struct request *request, const char *arg,
+		       unsigned int index)
 {
-	const struct timespec pause = { .tv_nsec = TRY_AGAIN_NS };
 	struct holders holders = { };
 	char *device = device_path(index);
 	unsigned int number;
+	bool named = device_parse(arg, &number);
+	int unclean = 0;
 	char *what;
 	int errnum;
 	int code;
 
-	errnum = detach_once(control, index);
-	for (int i = 1; errnum == EBUSY && i < TRIES; i++) {
-		if (holders_find_lasting(&holders, index))
-			break;
-		nanosleep(&pause, NULL);
-		errnum = detach_once(control, index);
-	}
-	if (errnum == EBUSY)
-		holders_find_processes(&holders, index);
-
-	what = device_parse(arg, &number) ?
-		       text_printf("cannot detach") :
-		       text_printf("cannot detach %s", device);
+	errnum = detach_patiently(request, index, &unclean, &holders);
+	what = text_printf("cannot detach%s%s", named ? "" : " ",
+			   named ? "" : device);
 	switch (errnum) {
 	case 0:
 		code = 0;
+		if (!unclean)
+			break;
+		code = message_fail(EX_IOERR, arg,
+				    "detached%s%s, but its log could not be emptied: %s",
+				    named ? "" : " ", named ? "" : device,
+				    strerror(unclean));
+		message_hint("what was flushed is in the log, which the next attach replays");
 		break;
 	case EBUSY:
-		code = message_fail(EX_TEMPFAIL, arg, "%s: busy: %s", what,
-				    holders_text(&holders));
-		if (holders.command)
-			message_hint("'%s' comes first", holders.command);
+		code = fail_busy(arg, what, index, &holders);
 		break;
 	case ENODEV:
 	case ENXIO:
 	case ENOENT:
+		/* It was there; who else detached it did what is wanted. */
+		code = 0;
+		if (request->all)
+			break;
 		code = message_fail(EX_NOINPUT, arg, "%s: not attached", what);
 		message_hint("'vhdxctl list' shows the attached disks");
 		break;
@@ -82,13 +141,13 @@ static int detach_disk(int control, const char *arg, unsigned int index)
 	return code;
 }
 
-static int detach_all(int control, const char *arg)
+static int detach_argument(const struct request *request, const char *arg)
 {
 	struct device_list list;
 	int worst = device_find(arg, &list);
 
 	for (size_t i = 0; i < list.count; i++) {
-		int code = detach_disk(control, arg, list.index[i]);
+		int code = detach_disk(request, arg, list.index[i]);
 
 		worst = max(worst, code);
 	}
@@ -96,51 +155,135 @@ static int detach_all(int control, const char *arg)
 	return worst;
 }
 
+static int detach_arguments(const struct request *request, int argc,
+			    char **argv)
+{
+	int worst = 0;
+
+	for (int i = 0; i < argc; i++) {
+		int code = detach_argument(request, argv[i]);
+
+		worst = max(worst, code);
+	}
+	return worst;
+}
+
+/* The last one first: its image may lie on one before it. */
+static int detach_all(const struct request *request,
+		      const struct device_list *list)
+{
+	int worst = 0;
+
+	for (size_t i = list->count; i--;) {
+		char *device = device_path(list->index[i]);
+		int code = detach_disk(request, device, list->index[i]);
+
+		worst = max(worst, code);
+		free(device);
+	}
+	return worst;
+}
+
+/* Seconds with or without a fraction; strtod() would go by the locale. */
+static bool parse_wait(const char *text, u64 *ms)
+{
+	unsigned int scale = 100;
+	u64 seconds = 0;
+	u64 fraction = 0;
+
+	if (!isdigit((u8)*text))
+		return false;
+	for (; isdigit((u8)*text); text++) {
+		seconds = 10 * seconds + (u64)(*text - '0');
+		if (seconds > MAX_WAIT_S)
+			return false;
+	}
+	if (*text == '.' && isdigit((u8)text[1]))
+		text++;
+	for (; isdigit((u8)*text); text++) {
+		fraction += scale * (u64)(*text - '0');
+		scale /= 10;
+	}
+	*ms = 1000 * seconds + fraction;
+	return !*text;
+}
+
+static int bad_usage(const char *text, const char *value)
+{
+	message_fail(EX_USAGE, value, "detach: %s", text);
+	return vhdxctl_usage(&vhdxctl_detach);
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
+		{ "lazy", no_argument, NULL, 'l' },
+		{ "wait", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	int control;
+	struct request request = { .wait_ms = DEFAULT_WAIT_MS };
+	struct device_list disks = { };
 	int worst;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "alw:h", options, NULL)) != -1) {
 		switch (c) {
+		case 'a':
+			request.all = true;
+			break;
+		case 'l':
+			request.lazy = true;
+			break;
+		case 'w':
+			if (!parse_wait(optarg, &request.wait_ms))
+				return bad_usage("not a number of seconds",
+						 optarg);
+			request.wait = true;
+			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_detach);
 		default:
 			return vhdxctl_usage(&vhdxctl_detach);
 		}
 	}
-	if (argc == optind) {
-		message_fail(EX_USAGE, NULL, "detach: no device or image given");
-		return vhdxctl_usage(&vhdxctl_detach);
+	if (request.lazy && request.wait)
+		return bad_usage("--lazy and --wait exclude each other", NULL);
+	if (request.all && argc > optind)
+		return bad_usage("--all takes no device or image",
+				 argv[optind]);
+	if (!request.all && argc == optind)
+		return bad_usage("no device or image given", NULL);
+	if (request.all) {
+		device_list_attached(&disks);
+		if (!disks.count)
+			return 0;
 	}
-	worst = control_open(argv[optind], false, &control);
+	worst = control_open(argv[optind], false, &request.control);
 	if (worst)
-		return worst;
-	worst = control_check(control, argv[optind], 0);
-	if (worst)
-		goto close_control;
-	for (int i = optind; i < argc; i++) {
-		int code = detach_all(control, argv[i]);
-
-		worst = max(worst, code);
-	}
-
-close_control:
-	close(control);
+		goto free_disks;
+	worst = control_check(request.control, argv[optind], 0);
+	if (!worst)
+		worst = request.all ?
+				detach_all(&request, &disks) :
+				detach_arguments(&request, argc - optind,
+						 argv + optind);
+	close(request.control);
+free_disks:
+	device_list_free(&disks);
 	return worst;
 }
 
 const struct vhdxctl_command vhdxctl_detach = {
 	.name = "detach",
-	.synopsis = "DEV|IMAGE...",
+	.synopsis = "[OPTION]... DEV|IMAGE...",
 	.summary = "Detach disks, by device or by image",
 	.help = "DEV is a disk such as /dev/vhdx0. An IMAGE means every disk it is attached as.\n"
 		"What can be detached is; the exit code is the highest of all.\n"
-		"\n",
+		"\n"
+		"  -a, --all              every attached disk\n"
+		"  -l, --lazy             do not wait: the disk goes when its last user closes it\n"
+		"  -w, --wait SEC         wait until it is not busy any more, SEC seconds at most\n",
 	.run = run,
 };

@@ -32,6 +32,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'on off auto' -- "$cur"
 		return
 		;;
+	detach:-w | detach:--wait) return ;;
 	attach:--discard)
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
@@ -46,7 +47,7 @@ _vhdxctl() {
 	esac
 	case $command:$cur in
 	attach:-*) _vhdxctl_words -W '--autoclear --direct-io --discard --no-partscan --no-replay --read-only --help' -- "$cur" ;;
-	detach:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
+	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	help:*) _vhdxctl_words -W 'attach detach list info' -- "$cur" ;;
