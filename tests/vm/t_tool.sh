@@ -3,6 +3,7 @@
 #
 # vhdxctl with the driver: attach, detach, list. Prints TAP.
 # VHDXCTL names another build of the tool.
+# vm: -x build/mkvhdx
 set -u
 
 tool=${VHDXCTL:-vhdxctl}
@@ -144,11 +145,14 @@ ok 'every column has a value' $?
 prints 'list --raw --noheadings' '/dev/vhdx0 64M 1' list --raw --noheadings -o NAME,SIZE,RO
 prints 'list --bytes' '/dev/vhdx0 67108864' list -b -n --raw -o name,size
 ctl list
-[ "$rc" = 0 ] && [ "$(head -n 1 out | tr -s ' ')" = 'NAME SIZE TYPE RO DIO LOG-SEC BACK-FILE' ]
+[ "$rc" = 0 ] && [ "$(head -n 1 out | tr -s ' ')" = 'NAME SIZE TYPE RO DIO LOG-STATE LOG-SEC BACK-FILE' ]
 ok 'list: default columns' $?
-ctl list -o +LOG-STATE
-[ "$rc" = 0 ] && head -n 1 out | grep -q ' BACK-FILE *LOG-STATE$' && tail -n 1 out | grep -q 'clean$'
+ctl list -o +AUTOCLEAR
+[ "$rc" = 0 ] && head -n 1 out | grep -q ' BACK-FILE *AUTOCLEAR$' && tail -n 1 out | grep -q ' 0$'
 ok 'list: one more column' $?
+list_has 'list --json: the log is clean' '."log-state" == "clean"'
+list_has 'list --json: flags are true or false' '.autoclear == false and (.discard | type) == "boolean"' \
+	-o AUTOCLEAR,DISCARD
 ctl_user list -n -o NAME,BACK-FILE --raw
 [ "$rc" = 0 ] && [ ! -s err ] && [ "$(cat out)" = "/dev/vhdx0 $here/a.vhdx" ]
 ok 'list needs no root' $?
@@ -167,7 +171,6 @@ ok 'list of one that is there and one that is not' $?
 
 # --- attach --------------------------------------------------------------------
 
-fails 'attach without -r' 69 'b.vhdx: cannot attach for writing: not supported yet' attach b.vhdx
 ctl_user attach -r a.vhdx
 failed 77 'a.vhdx: cannot open /dev/vhdx-control: Permission denied'
 ok 'attach without root' $?
@@ -214,10 +217,10 @@ failed 69 'c.vhdx: cannot ask the driver for its version: '
 ok 'a control device that is none' $?
 # What another driver would answer; little-endian: size, abi, attach_flags.
 ctl_inject ioctl:poke_exit=@arg3=4000000063000000:when=1 attach -r c.vhdx
-failed 69 'c.vhdx: driver and tool do not fit: driver [0-9.]+ \(ABI 99\), tool [0-9.]+ \(ABI 1\)$'
+failed 69 'c.vhdx: driver and tool do not fit: driver [0-9.]+ \(ABI 99\), tool [0-9.]+ \(ABI 2\)$'
 ok 'a driver with another ABI' $?
 hint 'modprobe -r vhdx' 'and a hint'
-ctl_inject ioctl:poke_exit=@arg3=400000000100000000000000:when=1 attach -r c.vhdx
+ctl_inject ioctl:poke_exit=@arg3=400000000200000000000000:when=1 attach -r c.vhdx
 failed 69 'c.vhdx: driver and tool do not fit: driver [0-9.]+ does not know attach flags 0x1$'
 ok 'a driver that lacks a flag' $?
 hint 'modprobe -r vhdx' 'and a hint'
@@ -265,7 +268,7 @@ failed 75 'vhdx0: cannot detach: busy: it is in use, where could not be found ou
 	[ "$(grep -c INJECTED trace)" -gt 10 ]
 ok 'detach of a disk that is in use by something unseen' $?
 ctl_inject ioctl:error=EIO:when=2 detach vhdx0
-failed 1 'vhdx0: cannot detach: Input/output error$'
+failed 74 'vhdx0: cannot detach: Input/output error$'
 ok 'detach that fails' $?
 # Who looks into a disk and lets go of it, as udev does, does not matter.
 ctl_inject ioctl:error=EBUSY:when=2..4 detach /tmp/link
@@ -280,5 +283,316 @@ prints 'and detach' '' detach /dev/vhdx0
 prints 'no disk is left' '' list
 [ "$(sha256sum a.vhdx)" = "$sum" ]
 ok 'the image is what it was' $?
+
+# --- attach for writing --------------------------------------------------------------
+
+# marked DISK: writes a MiB to it that is not zeros, and flushes
+mark() {
+	head -c 1M /dev/zero | tr '\0' x | dd of="$1" bs=1M conv=fsync,notrunc status=none
+}
+
+prints 'attach for writing' /dev/vhdx0 attach b.vhdx
+[ "$(blockdev --getro /dev/vhdx0)" = 0 ] && mark /dev/vhdx0
+ok 'it can be written' $?
+list_has 'list says that it can be written' '.ro == false'
+ctl info b.vhdx
+[ "$rc" = 0 ] && [ ! -s err ] && grep -q '^Attached as: *\/dev\/vhdx0$' out &&
+	! grep -q 'to be replayed' out
+ok 'info works, and says that it is attached' $?
+ctl info --json b.vhdx
+[ "$rc" = 0 ] && jq -e '.attached == [{"name": "/dev/vhdx0"}]' out >/dev/null
+ok 'info --json too' $?
+ctl info --json a.vhdx
+[ "$rc" = 0 ] && jq -e '.attached == []' out >/dev/null
+ok 'which another image is not' $?
+
+in_use="b.vhdx: cannot attach: locked by QEMU's image lock: it is attached as /dev/vhdx0\$"
+fails 'attach once more' 75 "$in_use" attach b.vhdx
+hint "'vhdxctl detach /dev/vhdx0' comes first" 'and a hint'
+fails 'attach once more, read-only' 75 "$in_use" attach -r b.vhdx
+hint "'vhdxctl detach /dev/vhdx0' comes first" 'and a hint'
+ln b.vhdx hard.vhdx
+fails 'attach of the same file by another name' 75 'it is attached as /dev/vhdx0' attach hard.vhdx
+rm hard.vhdx
+# Without the locks the driver itself refuses.
+ctl_inject fcntl:error=EINVAL attach b.vhdx
+failed 75 'b.vhdx: cannot attach: ' && grep -q INJECTED trace
+ok 'the same on a file system without locks' $?
+hint "it is attached as /dev/vhdx0; 'vhdxctl detach /dev/vhdx0' comes first" 'and a hint'
+ctl_inject fcntl:error=ENOLCK attach -r b.vhdx
+failed 75 'b.vhdx: cannot attach: ' && grep -q INJECTED trace
+ok 'and read-only' $?
+ctl_inject fcntl:error=EIO attach b.vhdx
+failed 74 'b.vhdx: cannot lock: Input/output error$'
+ok 'a file that cannot be locked for another reason' $?
+
+# qemu_refuses NAME ARG...
+qemu_refuses() {
+	qemu_name=$1
+	shift
+	"$@" >out 2>err
+	rc=$?
+	[ $rc != 0 ] && grep -qE 'Failed to get (shared )?"write" lock' err
+	ok "$qemu_name" $?
+}
+qemu_refuses 'qemu-img info while it is attached for writing' qemu-img info b.vhdx
+qemu_refuses 'qemu-img check' qemu-img check b.vhdx
+qemu_refuses 'qemu-io for reading' qemu-io -r -f vhdx -c 'read 0 512' b.vhdx
+qemu_refuses 'qemu-io for writing' qemu-io -f vhdx -c 'write 0 512' b.vhdx
+prints 'detach' '' detach b.vhdx
+qemu-io -r -f vhdx -c 'read -P 0x78 0 1M' b.vhdx >out 2>err
+rc=$?
+[ $rc = 0 ] && ! grep -q failed out
+ok 'then QEMU reads what was written' $?
+qemu-img check b.vhdx >out 2>err
+rc=$?
+ok 'and finds it in order' $rc
+
+prints 'attach read-only' /dev/vhdx0 attach -r b.vhdx
+[ "$(blockdev --getro /dev/vhdx0)" = 1 ] && ! dd if=/dev/zero of=/dev/vhdx0 bs=4K count=1 status=none 2>err
+ok 'it cannot be written' $?
+prints 'once more, read-only' /dev/vhdx1 attach -r b.vhdx
+qemu-img check b.vhdx >out 2>err
+rc=$?
+ok 'qemu-img check of what is attached read-only' $rc
+qemu-io -f vhdx -c 'write 0 512' b.vhdx >out 2>err
+rc=$?
+[ $rc != 0 ] && ! grep -q 'wrote' out
+ok 'QEMU cannot write it' $?
+fails 'attach for writing what is attached read-only' 75 \
+	'b.vhdx: cannot open for writing: busy: it is attached as /dev/vhdx0, it is attached as /dev/vhdx1$' attach b.vhdx
+hint "'vhdxctl attach -r'" 'and a hint'
+prints 'detach of both' '' detach b.vhdx
+
+# What others have open.
+mkfifo commands
+qemu-io -r -f vhdx b.vhdx <commands >/tmp/qemu.out 2>&1 &
+qemu=$!
+exec 4>commands
+until grep -q ":$(stat -c %i b.vhdx) " /proc/locks; do sleep 0.1; done
+fails 'attach for writing what QEMU reads' 75 "b.vhdx: cannot attach: .*: it is open in process $qemu \(qemu-io\)\$" attach b.vhdx
+hint "'vhdxctl attach -r'" 'and a hint'
+prints 'attach read-only what QEMU reads' /dev/vhdx0 attach -r b.vhdx
+prints 'and detach it' '' detach vhdx0
+exec 4>&-
+wait $qemu
+prints 'QEMU is through' /dev/vhdx0 attach b.vhdx
+prints 'and so are we' '' detach vhdx0
+exec 3>>b.vhdx
+fails 'attach for writing what is open for writing' 75 'b.vhdx: cannot attach: ' attach b.vhdx
+hint "it is open in process $$ " 'the hint is by whom'
+exec 3>&-
+
+# Files that cannot be written.
+mkdir -p /tmp/ro
+mount --bind . /tmp/ro
+mount -o remount,bind,ro /tmp/ro
+fails 'attach of a file on a read-only file system' 77 '/tmp/ro/b.vhdx: cannot open for writing: Read-only file system' \
+	attach /tmp/ro/b.vhdx
+hint "'vhdxctl attach -r'" 'and a hint'
+prints 'attach it read-only' /dev/vhdx0 attach -r /tmp/ro/b.vhdx
+prints 'and detach it' '' detach vhdx0
+umount /tmp/ro
+loop=$(losetup -f --show b.vhdx)
+blockdev --setro "$loop"
+fails 'attach of a block device that cannot be written' 77 "$loop: cannot (open for writing|attach): " attach "$loop"
+hint "'vhdxctl attach -r'" 'and a hint'
+blockdev --setrw "$loop"
+prints 'attach of one that can' /dev/vhdx0 attach "$loop"
+fails 'attach it once more' 75 'it is attached as /dev/vhdx0' attach "$loop"
+mark /dev/vhdx0
+ok 'and write' $?
+prints 'and detach' '' detach "$loop"
+losetup -d "$loop"
+
+# --- how to attach -------------------------------------------------------------------
+
+for mode in on off auto; do
+	prints "attach --direct-io=$mode" /dev/vhdx0 attach --direct-io=$mode b.vhdx
+	case $mode in
+	on) dio='.dio == true' ;;
+	off) dio='.dio == false' ;;
+	*) dio='(.dio | type == "boolean")' ;;
+	esac
+	list_has "list says so: $mode" "$dio"
+	mark /dev/vhdx0
+	ok 'and it can be written' $?
+	prints 'detach' '' detach vhdx0
+done
+prints 'the last mode counts' /dev/vhdx0 attach --direct-io=on --direct-io=off b.vhdx
+list_has 'list says so' '.dio == false'
+prints 'detach' '' detach vhdx0
+# No ramfs does direct I/O.
+mkdir -p /tmp/ram
+mount -t ramfs ram /tmp/ram
+cp b.vhdx /tmp/ram/
+fails 'attach --direct-io=on where there is none' 1 '/tmp/ram/b.vhdx: cannot attach: .*direct' \
+	attach --direct-io=on /tmp/ram/b.vhdx
+hint '--direct-io=auto' 'and a hint'
+prints 'attach --direct-io=auto there' /dev/vhdx0 attach --direct-io=auto /tmp/ram/b.vhdx
+list_has 'list says so' '.dio == false'
+prints 'detach' '' detach vhdx0
+umount /tmp/ram
+
+prints 'attach --discard=ignore' /dev/vhdx0 attach --discard=ignore b.vhdx
+list_has 'list says so' '.discard == false' -o DISCARD
+[ "$(cat /sys/block/vhdx0/queue/discard_max_bytes)" = 0 ] && ! blkdiscard /dev/vhdx0 2>err
+ok 'it cannot discard' $?
+prints 'detach' '' detach vhdx0
+prints 'attach --discard=unmap' /dev/vhdx0 attach --discard=ignore --discard=unmap b.vhdx
+list_has 'list says so' '.discard == true' -o DISCARD
+blkdiscard /dev/vhdx0 2>err && [ "$(head -c 1M /dev/vhdx0 | tr -d '\0' | wc -c)" = 0 ]
+ok 'it discards' $?
+prints 'detach' '' detach vhdx0
+
+prints 'attach --no-partscan' /dev/vhdx0 attach --no-partscan a.vhdx
+[ -b /dev/vhdx0 ] && [ ! -e /dev/vhdx0p1 ]
+ok 'there is no partition' $?
+blockdev --rereadpt /dev/vhdx0 2>err
+[ ! -e /dev/vhdx0p1 ]
+ok 'and comes none later' $?
+prints 'detach' '' detach vhdx0
+
+prints 'attach --autoclear' /dev/vhdx0 attach --autoclear a.vhdx
+list_has 'list says so' '.autoclear == true' -o AUTOCLEAR
+blkid -p /dev/vhdx0p1 >out 2>err && [ -b /dev/vhdx0 ]
+ok 'who only looks is no user' $?
+mount /dev/vhdx0p1 /tmp/mnt && echo hello >/tmp/mnt/hello && umount /tmp/mnt
+ok 'mount, write, umount' $?
+# gone DISK: soon, since its last user does not wait for that
+gone() {
+	gone_tries=0
+	while [ -e "/sys/block/$1" ] && [ $gone_tries -lt 100 ]; do
+		gone_tries=$((gone_tries + 1))
+		sleep 0.1
+	done
+	[ ! -e "/sys/block/$1" ]
+}
+# attach_again ARG...: as soon as such a disk has let go of its image and number
+attach_again() {
+	again_tries=0
+	ctl attach "$@"
+	while [ "$rc" = 75 ] && [ $again_tries -lt 100 ]; do
+		again_tries=$((again_tries + 1))
+		sleep 0.1
+		ctl attach "$@"
+	done
+	[ "$rc" = 0 ]
+}
+gone vhdx0
+ok 'the disk is gone' $?
+attach_again -r a.vhdx vhdx0
+ok 'its image can be attached' $?
+mount -o ro /dev/vhdx0p1 /tmp/mnt && [ "$(cat /tmp/mnt/hello)" = hello ] && umount /tmp/mnt
+ok 'and has what was written' $?
+prints 'detach' '' detach vhdx0
+
+# A log that is dirty.
+mkvhdx --bad log-wraps dirty.vhdx >out 2>err
+sum=$(sha256sum dirty.vhdx)
+fails 'attach --no-replay of a dirty image' 1 'dirty.vhdx: cannot attach: ' attach --no-replay dirty.vhdx
+hint 'vhdxctl info' 'and a hint'
+fails 'attach -r --no-replay of it' 1 'dirty.vhdx: cannot attach: ' attach -r --no-replay dirty.vhdx
+prints 'attach -r of it' /dev/vhdx0 attach -r dirty.vhdx
+list_has 'list: the log is replayed in memory' '."log-state" == "replayed in memory"'
+ctl info dirty.vhdx
+[ "$rc" = 0 ] && grep -q 'State: *dirty, and the disk is attached$' out
+ok 'info: it is dirty' $?
+prints 'detach' '' detach vhdx0
+[ "$(sha256sum dirty.vhdx)" = "$sum" ]
+ok 'the image is what it was' $?
+prints 'attach for writing' /dev/vhdx0 attach dirty.vhdx
+mkvhdx --bad log-wraps --verify /dev/vhdx0 >out 2>err
+rc=$?
+ok 'it shows what it should' $rc
+prints 'detach' '' detach vhdx0
+ctl info --json dirty.vhdx
+[ "$rc" = 0 ] && jq -e '.log.state == "clean"' out >/dev/null
+ok 'the log was replayed' $?
+prints 'attach --no-replay of a clean image' /dev/vhdx0 attach --no-replay dirty.vhdx
+prints 'detach' '' detach vhdx0
+
+mkvhdx --differencing --size 8M child.vhdx >out 2>err
+fails 'attach of a differencing image' 69 'child.vhdx: cannot attach: .*differencing' attach child.vhdx
+
+# --- ways to detach ------------------------------------------------------------------
+
+attach_all() {
+	for attach_image in "$@"; do
+		ctl attach "$attach_image"
+	done
+}
+
+attach_all a.vhdx
+mount /dev/vhdx0p1 /tmp/mnt
+busy='vhdx0: cannot detach: busy: /dev/vhdx0p1 is mounted on /tmp/mnt$'
+fails 'detach --wait of a mounted disk' 75 "$busy" detach --wait 0.3 vhdx0
+hint 'umount /tmp/mnt' 'and a hint'
+ctl_inject ioctl:error=EBUSY:when=2+ detach -w 0 vhdx0
+failed 75 "$busy" && [ "$(grep -c INJECTED trace)" = 1 ]
+ok 'detach --wait 0: one try' $?
+ctl_inject ioctl:error=EBUSY:when=2+ detach -w 0.25 vhdx0
+failed 75 "$busy" && [ "$(grep -c INJECTED trace)" = 4 ]
+ok 'detach --wait 0.25: four' $?
+"$tool" detach --wait 600 vhdx0 >out 2>err &
+waiter=$!
+# It tries again and again until the mount is gone.
+sleep 0.5
+kill -0 $waiter && [ -b /dev/vhdx0 ]
+ok 'detach --wait waits' $?
+umount /tmp/mnt
+wait $waiter
+rc=$?
+[ $rc = 0 ] && [ ! -s out ] && [ ! -s err ] && [ ! -e /dev/vhdx0 ]
+ok 'and detaches when the disk is not mounted any more' $?
+
+attach_all a.vhdx
+mount /dev/vhdx0p1 /tmp/mnt
+prints 'detach --lazy of a mounted disk' '' detach --lazy a.vhdx
+[ -b /dev/vhdx0 ] && echo lazy >/tmp/mnt/lazy && sync -f /tmp/mnt
+ok 'it works on' $?
+fails 'its image is in use' 75 'it is attached as /dev/vhdx0' attach a.vhdx
+umount /tmp/mnt
+gone vhdx0
+ok 'it goes with the last user' $?
+attach_again a.vhdx vhdx0
+ok 'its image can be attached' $?
+mount -o ro /dev/vhdx0p1 /tmp/mnt && [ "$(cat /tmp/mnt/lazy)" = lazy ] && umount /tmp/mnt
+ok 'and what was written is there' $?
+prints 'detach -l of a disk that nobody uses' '' detach -l vhdx0
+gone vhdx0
+ok 'it goes at once' $?
+
+prints 'detach --all of no disk' '' detach --all
+attach_again a.vhdx vhdx0
+attach_all b.vhdx c.vhdx
+mount /dev/vhdx0p1 /tmp/mnt
+fails 'detach --all with a disk in use' 75 "/dev/$busy" detach --all
+ctl list -n --raw -o NAME
+[ "$(cat out)" = /dev/vhdx0 ]
+ok 'what can be detached is' $?
+umount /tmp/mnt
+attach_all b.vhdx c.vhdx
+prints 'detach -a of three disks' '' detach -a
+prints 'none is left' '' list
+# An image on a partition of another one.
+attach_all a.vhdx
+dd if=c.vhdx of=/dev/vhdx0p1 bs=1M conv=fsync status=none
+prints 'attach of an image on a disk' /dev/vhdx1 attach -r /dev/vhdx0p1
+prints 'detach --all: the upper one first' '' detach --all
+modprobe -r vhdx
+prints 'detach --all without the module' '' detach --all
+
+# A driver that could not empty the log; little-endian: size, flags, index, unclean.
+attach_all b.vhdx
+ctl_inject ioctl:poke_exit=@arg3=10000000000000000000000005000000:when=2 detach vhdx0
+failed 74 'vhdx0: detached, but its log could not be emptied: Input/output error$'
+ok 'detach that leaves the image dirty' $?
+hint 'next attach replays' 'and a hint'
+attach_all b.vhdx
+ctl_inject ioctl:poke_exit=@arg3=1000000000000000000000001c000000:when=2 detach b.vhdx
+failed 74 'b.vhdx: detached /dev/vhdx0, but its log could not be emptied: No space left on device$'
+ok 'and by image' $?
+prints 'no disk is left' '' list
 
 finish
