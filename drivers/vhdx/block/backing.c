@@ -303,7 +303,24 @@ static int backing_check(struct file *handed, bool writable, char *error)
 		return vhdx_refuse(error, -EBADF, "not opened for writing");
 	if (IS_SWAPFILE(inode))
 		return vhdx_refuse(error, -ETXTBSY, "in use as swap space");
+	/* open() lets a device through that blockdev made read-only. */
+	if (writable && S_ISBLK(inode->i_mode) && bdev_read_only(I_BDEV(inode)))
+		return vhdx_refuse(error, -EROFS, "the device is read-only");
 	return 0;
+}
+
+/* Nobody writes to the file now; where it is only read, nobody will. */
+static int refuse_writers(const struct vhdx_backing *backing, char *error)
+{
+	struct file *handed = backing->handed;
+	int ret = 0;
+
+	if (denies_write(backing))
+		ret = deny_write_access(handed);
+	else if (S_ISREG(io_inode(handed)->i_mode) &&
+		 atomic_read(&file_inode(handed)->i_writecount) > 1)
+		ret = -ETXTBSY;		/* one is @handed itself */
+	return ret ? vhdx_refuse(error, ret, "open for writing") : 0;
 }
 
 /**
@@ -349,13 +366,9 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 	ret = backing_register(backing, error);
 	if (ret)
 		goto out_free;
-	if (denies_write(backing)) {
-		ret = deny_write_access(handed);
-		if (ret) {
-			vhdx_refuse(error, ret, "open for writing");
-			goto out_unregister;
-		}
-	}
+	ret = refuse_writers(backing, error);
+	if (ret)
+		goto out_unregister;
 	ret = backing_open_io(backing, error);
 	if (ret)
 		goto out_allow_write;

@@ -449,10 +449,11 @@ int vhdx_device_detach(int index, bool lazy, int *unclean)
 static struct vhdx_device *vhdx_device_find_cleared(void)
 {
 	struct vhdx_device *device, *found = NULL;
-	int index;
+	unsigned long next, index;
 
 	mutex_lock(&vhdx_devices_mutex);
-	idr_for_each_entry(&vhdx_devices, device, index) {
+	/* The plain one warns when the last number there is is in use. */
+	idr_for_each_entry_ul(&vhdx_devices, device, next, index) {
 		if (device->state != VHDX_DEVICE_ATTACHED ||
 		    !vhdx_device_may_clear(device))
 			continue;
