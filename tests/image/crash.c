@@ -460,7 +460,7 @@ static void run_with_faults(struct plan *plan, struct run *run, u32 every)
 	ops = run_workload(run);
 	for (run->fault_at = 1; run->fault_at <= ops; run->fault_at++)
 		for (fault = FAULT_EIO; fault < FAULTS; fault++) {
-			if (!plan->full && plan_draw(plan, every))
+			if (plan_draw(plan, every))
 				continue;
 			run->fault = fault;
 			run_workload(run);
@@ -470,19 +470,23 @@ static void run_with_faults(struct plan *plan, struct run *run, u32 every)
 static void run_variants(struct plan *plan, const char *sequence, u32 length)
 {
 	struct run run = { .window = 1, .seed = plan->seed };
-	u32 i, k;
+	const u32 variants = ARRAY_SIZE(half_lengths) * ARRAY_SIZE(steps);
+	/* Long ones are many: one variant is enough. */
+	bool one = !plan->full && length > 2;
+	u32 first = one ? plan_draw(plan, variants) : 0;
+	u32 i;
 
 	snprintf(run.sequence, sizeof(run.sequence), "%s", sequence);
-	for (i = 0; i < ARRAY_SIZE(half_lengths); i++)
-		for (k = 0; k < ARRAY_SIZE(steps); k++) {
-			run.half_length = half_lengths[i];
-			run.step = steps[k];
-			/* Long ones are many: one variant is enough. */
-			if (!plan->full && length > 2 && plan_draw(plan, 16))
-				continue;
-			run_with_faults(plan, &run, length == 1 ? 1 :
-					length == 2 ? 40 : 200);
-		}
+	for (i = first; i < (one ? first + 1 : variants); i++) {
+		run.half_length = half_lengths[i / ARRAY_SIZE(steps)];
+		run.step = steps[i % ARRAY_SIZE(steps)];
+		if (length == 1)
+			run_with_faults(plan, &run, 1);
+		else if (length == 2)
+			run_with_faults(plan, &run, plan->full ? 1 : 40);
+		else
+			run_with_faults(plan, &run, 200);
+	}
 }
 
 static void run_exhaustive(struct plan *plan, u32 length)

@@ -58,6 +58,7 @@ const struct mutant mutants[] = {
 	{ "checkpoint-logged-at-write",
 	  "checkpoint: pages put in place when their entry is written, not durable", NULL },
 	{ "checkpoint-stale", "checkpoint: a page logged again is put in place as it was", NULL },
+	{ "flush-clean-no-flush", "FLUSH: not passed on when nothing is to be logged", NULL },
 	{ "flush-ignores-commit", "FLUSH: ignores an unfinished commit", NULL },
 	{ "flush-joins-running-commit", "FLUSH: answered by a commit that began before", NULL },
 	{ "fua-mapping-not-looked-at", "FUA: taken for durable before its mapping is", NULL },
