@@ -136,9 +136,10 @@ setup:
 check: setup
 	tests/check
 
-crash: $(B)/crash $(B)/crash-mutants
-	$(B)/crash
-	$(B)/crash-mutants --mutants
+# As make check does, with more faults, more sequences and more files.
+crash: setup $(B)/crash $(B)/crash-mutants
+	tests/image/crash_replay.py --sample 2000 $(B)/crash --full
+	tests/image/crash_replay.py --refused $(B)/crash-mutants --mutants
 
 lint: setup
 	tests/lint

@@ -123,9 +123,21 @@ static struct run current_run;
 static struct disk template_disk;
 static u64 max_violations = 5;
 
-void violation(const char *format, ...)
+/* What repeats the run. */
+void run_options(char *text, size_t size)
 {
 	const struct run *r = &current_run;
+
+	snprintf(text, size,
+		 "--run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu",
+		 r->sequence, r->half_length, r->step, r->window,
+		 r->lazy ? " --lazy" : "", r->stall, fault_name[r->fault],
+		 r->fault_at, r->seed);
+}
+
+void violation(const char *format, ...)
+{
+	char options[200];
 	va_list args;
 
 	explain_violation();
@@ -138,9 +150,8 @@ void violation(const char *format, ...)
 	printf("# VIOLATION: ");
 	vprintf(format, args);
 	va_end(args);
-	printf("\n#  --run %s --half %u --step %llu --window %u%s --stall %u",
-	       r->sequence, r->half_length, r->step, r->window, r->lazy ? " --lazy" : "", r->stall);
-	printf(" --fault %s@%u --run-seed %llu\n", fault_name[r->fault], r->fault_at, r->seed);
+	run_options(options, sizeof(options));
+	printf("\n#  %s\n", options);
 	printf("%.*s", (int)trace_length, trace_text);
 	fflush(stdout);
 	longjmp(escape, 1);
@@ -392,6 +403,7 @@ static u32 run_workload(const struct run *run)
 	u32 i;
 
 	current_run = *run;
+	states_run();
 	trace_rewind(0);
 	if (!w) {
 		w = malloc(sizeof(*w));
@@ -600,6 +612,7 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 	pid_t pid;
 
 	fflush(stdout);
+	states_flush();
 	if (pipe(pipe_fd))
 		err(1, "pipe");
 	pid = fork();
@@ -609,6 +622,7 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 		close(pipe_fd[0]);
 		tell_parent = pipe_fd[1];
 		mutant_select(mutant);
+		states_base(&template_disk);
 		run_plan(plan);
 		exit(0);
 	}
@@ -655,6 +669,7 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 		if (mutants[i].harmless)
 			printf("# not run: %s: %s\n", mutants[i].name,
 			       mutants[i].harmless);
+	states_end();
 	printf("# mutants killed: %u of %u; %u more can do no harm\n1..%u\n",
 	       caught, tests, harmless, tests);
 	return survived != 0;
@@ -676,6 +691,8 @@ enum {
 	OPT_MUTANT,
 	OPT_MUTANTS,
 	OPT_LIST_MUTANTS,
+	OPT_STATES,
+	OPT_REFUSED,
 	OPT_HELP,
 };
 
@@ -695,6 +712,8 @@ static const struct option options[] = {
 	{ "mutant", required_argument, NULL, OPT_MUTANT },
 	{ "mutants", no_argument, NULL, OPT_MUTANTS },
 	{ "list-mutants", no_argument, NULL, OPT_LIST_MUTANTS },
+	{ "states", required_argument, NULL, OPT_STATES },
+	{ "refused", required_argument, NULL, OPT_REFUSED },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ }
 };
@@ -702,13 +721,14 @@ static const struct option options[] = {
 static void usage(FILE *out)
 {
 	fputs("Usage:\n"
-	      "       crash [--seed N] [--full]\n"
+	      "       crash [--seed N] [--full] [--states FILE]\n"
 	      "       crash --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
 	      "       crash --letters                           what they mean\n"
 	      "       crash --list-mutants                      rules that can be broken\n"
-	      "       crash-mutants --mutants                   is each of them caught?\n"
-	      "       crash-mutants --mutant NAME [--run ...]   one of them\n", out);
+	      "       crash-mutants --mutants [--refused FILE]  is each of them caught?\n"
+	      "       crash-mutants --mutant NAME [--run ...]   one of them\n"
+	      "FILE gets what crash_states.c says: all states, or those that do not open.\n", out);
 }
 
 static void parse_fault(struct run *run, const char *text)
@@ -792,6 +812,10 @@ int main(int argc, char **argv)
 				       mutants[i].rule, mutants[i].harmless ?
 				       " (not caught: harmless)" : "");
 			return 0;
+		case OPT_STATES:
+		case OPT_REFUSED:
+			states_start(optarg, opt == OPT_REFUSED);
+			break;
 		case OPT_HELP:
 			usage(stdout);
 			return 0;
@@ -804,6 +828,7 @@ int main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, 1 << 26);
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
 	make_template();
+	states_base(&template_disk);
 	if (!run.sequence[0] && (mutant || all_mutants))
 		return run_mutants(&plan, mutant);
 	mutant_select(mutant);
@@ -814,6 +839,7 @@ int main(int argc, char **argv)
 	} else {
 		run_plan(&plan);
 	}
+	states_end();
 	report(&plan);
 	printf("%sok 1 - no power cut loses anything\n1..1\n",
 	       statistics.violations ? "not " : "");

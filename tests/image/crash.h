@@ -193,7 +193,18 @@ void explain_violation(void);
 
 extern u64 data_start, log_start, log_end;
 
+/* crash_states.c */
+void states_start(const char *path, bool only_refused);
+void states_base(const struct disk *disk);
+void states_run(void);
+bool states_wanted(void);
+void states_opened(const struct disk *disk, const u32 *map, const u32 *id);
+void states_refused(const struct disk *disk, const char *why);
+void states_flush(void);
+void states_end(void);
+
 /* crash.c */
+void run_options(char *text, size_t size);
 void trace(const struct world *w, const char *format, ...)
 	__printf(2, 3);
 size_t trace_mark(void);

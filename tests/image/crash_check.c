@@ -190,6 +190,7 @@ static struct vhdx_image *open_to_read(struct disk *disk)
 
 	if (vhdx_image_open(&disk->file, 0, &img, &error)) {
 		vhdx_error_print(text, sizeof(text), &error);
+		states_refused(disk, text);
 		violation("does not open: %s", text);
 	}
 	return img;
@@ -469,6 +470,35 @@ static void check_data(struct cut *cut, const struct finding *finding)
 	}
 }
 
+/* The state with data: for each sector of it, one of what it may hold. */
+static void add_data(const struct cut *cut, struct disk *disk)
+{
+	const struct disk *all = &cut->w->disk;
+	u32 i;
+
+	disk_copy(disk, cut->state);
+	for (i = cut->metadata_cells; i < all->cells; i++) {
+		const struct cell *cell = &all->cell[i];
+		u32 n = cut->hash & 1 ? cell->n :
+			1 + hash_mix(cut->hash + cell->sector) % cell->n;
+
+		if (cell->sector * SECTOR < disk_size(disk))
+			disk_set(disk, cell->sector, cell->v[n - 1].id);
+	}
+}
+
+static void tell_state(const struct cut *cut, const struct finding *finding)
+{
+	static struct disk disk;
+	u32 id[PLACES];
+
+	if (!states_wanted())
+		return;
+	add_data(cut, &disk);
+	read_places(&disk, finding->map, id);
+	states_opened(&disk, finding->map, id);
+}
+
 /* Opens it for writing, with cuts on the way, and goes on with it. */
 static void check_writable(struct cut *cut, const struct finding *finding)
 {
@@ -487,15 +517,7 @@ static void check_writable(struct cut *cut, const struct finding *finding)
 	disk_free(&w->disk);
 	world_init(w, 1);
 	statistics.replays++;
-	disk_copy(&w->disk, cut->state);
-	for (i = cut->metadata_cells; i < parent->disk.cells; i++) {
-		const struct cell *cell = &parent->disk.cell[i];
-		u32 n = cut->hash & 1 ? cell->n :
-			1 + hash_mix(cut->hash + cell->sector) % cell->n;
-
-		if (cell->sector * SECTOR < disk_size(&w->disk))
-			disk_set(&w->disk, cell->sector, cell->v[n - 1].id);
-	}
+	add_data(cut, &w->disk);
 	read_places(&w->disk, finding->map, id);
 	for (i = 0; i < PLACES; i++) {
 		values_set(&w->may[i], id[i]);
@@ -534,6 +556,7 @@ static void check_state(struct cut *cut)
 	map_blocks(img, finding.map);
 	vhdx_image_close(img);
 	explaining = NULL;
+	tell_state(cut, &finding);
 	check_data(cut, &finding);
 	add_finding(&finding);
 	if (!cut->w->level &&
