@@ -69,7 +69,7 @@ $(B)/asan/%.o: %.c
 		-Itools/vhdxctl -MMD -MP -c -o $@ $<
 
 programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl \
-	crash crash-mutants)
+	powercut crash crash-mutants)
 
 $(B)/vhdxctl: $(LIB_OBJ) $(TOOL_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(TOOL_LIBS)
@@ -117,6 +117,10 @@ $(B)/mutants/%.o: $(B)/mutants/stamp
 # What VM tests ask of the driver that the tool would not.
 $(B)/rawctl: $(call obj,obj,tests/vm/rawctl.c)
 	$(CC) $(CFLAGS) -o $@ $^
+
+$(B)/powercut: $(call obj,obj,$(wildcard tests/vm/powercut/*.c) \
+		tests/kunit/builder.c)
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 -include $(shell test -d $(B) && find $(B)/obj $(B)/obj-crash $(B)/asan -name '*.d' 2>/dev/null)
 
