@@ -1,0 +1,192 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The end of disks that were written: who keeps one, that the image is clean when
+# it is gone, and that it can be attached again at once. Prints TAP.
+# vm: -m 512
+set -u
+
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
+# shellcheck source=tests/vm/lib/guest/disk.sh
+. "$VM_LIB/disk.sh"
+
+cd /scratch || exit 1
+image=/scratch/disk.vhdx
+mkdir -p mnt
+cycles=50
+[ "$VM_KERNEL" != debug ] || cycles=15
+
+new_image() {
+	rm -f "$1"
+	qemu-img create -q -f vhdx -o block_size=1M "$1" 32M
+}
+
+# gone: the disk, soon, and its image is clean
+gone() {
+	for _ in $(seq 300); do
+		[ -e "/sys/block/$disk" ] || break
+		sleep 0.1
+	done
+	[ ! -e "$dev" ] && is_clean $image
+}
+
+# busy PATTERN: it is not detached, and this is said
+busy() {
+	! vhdxctl detach --wait 0.2 "$dev" 2>/tmp/err && [ -b "$dev" ] && grep -qE "busy: $1" /tmp/err
+}
+
+# --- a file that is not written stays as it is -------------------------------------
+
+new_image $image
+attach $image && mke2fs -q -t ext4 "$dev" && mount "$dev" mnt && echo hello >mnt/hello && umount mnt && detach
+ok 'an image with a file system' $?
+sum=$(sha256sum $image)
+# stays NAME MOUNT-OPTIONS
+stays() {
+	attach $image && mount -o "$2" "$dev" mnt && [ "$(cat mnt/hello)" = hello ] && umount mnt && detach &&
+		[ "$(sha256sum $image)" = "$sum" ]
+	ok "mounted with $2, the image stays as it is" $?
+}
+stays ro
+stays ro,noload
+attach $image && sync "$dev" && blockdev --flushbufs "$dev" && detach && [ "$(sha256sum $image)" = "$sum" ]
+ok 'a flush with nothing to flush neither' $?
+
+# --- busy --------------------------------------------------------------------------
+
+attach $image && mount "$dev" mnt && echo more >mnt/more
+busy "$dev is mounted on /scratch/mnt"
+ok 'mounted: busy' $?
+echo yet more >mnt/more && sync -f mnt && umount mnt && detach && is_clean $image
+ok 'unmounted: goes, clean' $?
+
+attach $image
+fio --name=job --filename="$dev" --ioengine=libaio --direct=1 --rw=randwrite --bs=16k --iodepth=4 --randseed=1 \
+	--size=8M --loops=20 --rate_iops=200 >/tmp/fio 2>&1 &
+fio=$!
+until [ "$(cut -c1-200 "/sys/block/$disk/stat" | awk '{ print $5 }')" -gt 20 ]; do sleep 0.1; done
+busy "$dev is open in process [0-9]+ \(fio\)"
+ok 'writes in flight: busy' $?
+! modprobe -r vhdx 2>/tmp/err && [ -d /sys/module/vhdx ]
+ok 'and the module stays' $?
+kill -INT $fio
+wait $fio
+detach && is_clean $image
+ok 'when they are over it goes, clean' $?
+
+# --- lazy, autoclear ---------------------------------------------------------------
+
+last_write() {
+	yes "$1" | head -c 1M >/tmp/last
+	dd if=/tmp/last of="$dev" bs=1M seek=20 conv=notrunc oflag=direct status=none 2>/tmp/err
+}
+
+new_image $image
+attach $image
+mke2fs -q -t ext4 "$dev" 4M 2>/tmp/err
+exec 3<>"$dev"
+vhdxctl detach --lazy "$dev" 2>/tmp/err && [ -b "$dev" ] && last_write lazy
+ok 'lazy: the disk works on while it is open' $?
+exec 3<&-
+gone
+ok 'lazy: it goes with the last close, clean' $?
+attach $image && dd if="$dev" bs=1M skip=20 count=1 iflag=direct status=none | cmp - /tmp/last 2>/tmp/err
+ok 'lazy: what was written last is there' $?
+mount "$dev" mnt
+vhdxctl detach -l "$dev" && head -c 1M /dev/urandom >mnt/noise && sum=$(sha256sum <mnt/noise) && umount mnt
+gone
+ok 'lazy: it goes with the unmount, clean' $?
+attach $image --autoclear && [ -b "$dev" ] && head -c 1M "$dev" >/dev/null && [ -b "$dev" ] &&
+	mount "$dev" mnt && [ "$(sha256sum <mnt/noise)" = "$sum" ] && head -c 1M /dev/urandom >mnt/noise
+ok 'autoclear: what was written before is there' $?
+sum=$(sha256sum <mnt/noise)
+umount mnt
+gone
+ok 'autoclear: it goes with the unmount, clean' $?
+attach $image -r && mount -o ro,noload "$dev" mnt && [ "$(sha256sum <mnt/noise)" = "$sum" ]
+ok 'autoclear: what was written last is there' $?
+umount mnt
+detach
+
+# --- who else may have it ----------------------------------------------------------
+
+# refused IMAGE [OPTION]...
+refused() {
+	! vhdxctl attach "$@" >/tmp/out 2>/tmp/err && [ ! -s /tmp/out ] && grep -q 'it is attached as' /tmp/err
+}
+
+ln $image hard.vhdx
+mkdir -p bound
+mount --bind /scratch bound
+attach $image
+status=0
+for other in $image hard.vhdx bound/disk.vhdx; do
+	refused "$other" || status=1
+	refused "$other" -r || status=1
+done
+ok 'attached for writing: refused by every name' $status
+detach
+attach $image -r
+status=0
+for other in $image hard.vhdx bound/disk.vhdx; do
+	refused "$other" || status=1
+done
+ok 'attached read-only: refused for writing by every name' $status
+first=$dev
+attach bound/disk.vhdx -r && vhdxctl detach "$first" && refused hard.vhdx && detach
+ok 'read-only twice' $?
+umount bound
+rm hard.vhdx
+make_host 64 && dd if=$image of="$host" bs=1M conv=fsync status=none
+mknod node b "$(stat -c 0x%t "$host")" "$(stat -c 0x%T "$host")"
+attach "$host" && refused "$host" && refused "$host" -r && refused node
+ok 'an image on a block device, by every name' $?
+! mount "$host" mnt 2>/tmp/err && last_write block && detach && attach node && refused "$host" && detach
+ok 'nobody mounts it meanwhile' $?
+remove_host
+
+# --- again and again ---------------------------------------------------------------
+
+# times IMAGE COUNT: writes, flushes, detaches, attaches, compares
+times() {
+	for time in $(seq "$2"); do
+		my=$(vhdxctl attach "$1") || return 1
+		if [ "$time" -gt 1 ]; then
+			dd if="$my" bs=4K skip=$(((time - 1) * 50)) count=1 iflag=direct status=none | cmp - "$1.piece" || return 1
+		fi
+		yes "$1 $time" | head -c 4096 >"$1.piece"
+		dd if="$1.piece" of="$my" bs=4K seek=$((time * 50)) oflag=direct conv=fsync,notrunc status=none || return 1
+		vhdxctl detach "$my" || return 1
+	done
+	vhdxctl info --json "$1" | jq -e '.log.state == "clean" and .bat.allocated > 1' >/dev/null
+}
+
+new_image $image
+times $image $((cycles * 2)) 2>/tmp/err
+ok "attached, written, flushed, detached $((cycles * 2)) times" $?
+is_clean $image
+ok 'clean' $?
+pids=
+for i in 1 2 3 4; do
+	new_image "/scratch/p$i.vhdx"
+	times "/scratch/p$i.vhdx" $cycles 2>"/tmp/err$i" &
+	pids="$pids $!"
+done
+status=0
+for pid in $pids; do
+	wait "$pid" || status=1
+done
+cat /tmp/err[1-4] >/tmp/err
+ok "four at once, $cycles times each" $status
+for i in 1 2 3 4; do
+	is_clean "/scratch/p$i.vhdx" || status=1
+	vhdxctl attach "/scratch/p$i.vhdx" >/tmp/out || status=1
+done
+ok 'all clean' $status
+vhdxctl detach --all 2>/tmp/err && [ -z "$(vhdxctl list -n)" ]
+ok 'all detached' $?
+modprobe -r vhdx 2>/tmp/err && modprobe vhdx 2>/tmp/err
+ok 'the module goes and comes' $?
+
+finish

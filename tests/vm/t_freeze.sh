@@ -1,0 +1,130 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Disks that are written while the machine is suspended or the file system below
+# is frozen, and the copy of an image that is being written. Prints TAP.
+# kernels: debug
+# vm: -m 256
+set -u
+
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
+# shellcheck source=tests/vm/lib/guest/disk.sh
+. "$VM_LIB/disk.sh"
+
+cd /scratch || exit 1
+image=/scratch/disk.vhdx
+raw=/scratch/disk.raw
+
+new_image() {
+	rm -f $image
+	qemu-img create -q -f vhdx -o block_size=1M $image 40M
+}
+
+# job COUNT: that many random writes of 16 KiB, flushes between them, all checked
+job() {
+	fio --name=job --filename="$dev" --ioengine=libaio --direct=1 --rw=randwrite --bs=16k --iodepth=8 \
+		--size=32M --io_size=$(($1 * 16))K --randseed=1 --verify=crc32c --verify_fatal=1 --fsync=16 \
+		--rate_iops=60 >/tmp/fio 2>&1
+}
+
+written() { awk '{ print $5 }' "/sys/block/$disk/stat"; }
+
+# --- suspend -----------------------------------------------------------------------
+
+new_image
+attach $image
+[ ! -e /sys/module/suspend/parameters/pm_test_delay ] || echo 1 >/sys/module/suspend/parameters/pm_test_delay
+job 600 &
+job=$!
+status=0
+for level in freezer devices freezer devices; do
+	before=$(written)
+	echo $level >/sys/power/pm_test
+	echo freeze >/sys/power/state 2>/tmp/err || status=1
+	until [ "$(written)" -gt $((before + 10)) ] || ! kill -0 $job 2>/dev/null; do sleep 0.1; done
+done
+ok 'suspended four times' $status
+kill -0 $job 2>/dev/null
+ok 'the load was there all the time' $?
+wait $job
+status=$?
+cp /tmp/fio /tmp/err
+ok 'it finds what it wrote' $status
+dd if="$dev" of=$raw bs=1M iflag=direct status=none
+detach && is_clean $image && agree $image $raw
+ok 'clean, other readers agree' $?
+
+# --- a frozen file system ----------------------------------------------------------
+
+new_image
+attach $image
+yes old | head -c 4M >/tmp/old
+yes new | head -c 64K >/tmp/new
+dd if=/tmp/old of="$dev" bs=1M oflag=direct conv=fsync,notrunc status=none
+fsfreeze -f /scratch
+pids=
+# overwrites, writes that need a new block, a flush, zeroes
+for at in 0 16 32 48 160 176 192 208; do
+	dd if=/tmp/new of="$dev" bs=64K seek=$at oflag=direct conv=notrunc status=none 2>"/tmp/err$at" &
+	pids="$pids $!"
+done
+blkdiscard -z -o 3M -l 64K "$dev" 2>/tmp/err-zero &
+pids="$pids $!"
+sleep 2
+sync "$dev" 2>/tmp/err-sync &
+pids="$pids $!"
+sleep 1
+# A read that hangs would hang here, until the file system is thawed.
+timeout 60 dd if="$dev" bs=64K skip=8 count=4 iflag=direct status=none 2>/tmp/err | cmp -n 262144 - /tmp/old 2>>/tmp/err
+ok 'frozen: what is mapped can be read' $?
+timeout 60 dd if="$dev" bs=64K skip=320 count=4 iflag=direct status=none 2>/tmp/err | tr -d '\0' | cmp - /dev/null 2>>/tmp/err
+ok 'frozen: so can what is not' $?
+waiting=0
+for pid in $pids; do
+	! kill -0 "$pid" 2>/dev/null || waiting=$((waiting + 1))
+done
+[ $waiting -ge 9 ]
+ok "frozen: writes wait ($waiting of 10 waiting)" $?
+fsfreeze -u /scratch
+status=0
+for pid in $pids; do
+	wait "$pid" || status=1
+done
+cat /tmp/err[0-9-]* >/tmp/err
+ok 'thawed: all of them are done' $status
+truncate -s 40M $raw
+dd if=/tmp/old of=$raw conv=notrunc bs=1M status=none
+for at in 0 16 32 48 160 176 192 208; do
+	dd if=/tmp/new of=$raw bs=64K seek=$at conv=notrunc status=none
+done
+fallocate -z -n -o 3M -l 64K $raw
+shows "$dev" $raw
+ok 'thawed: all of it is there' $?
+
+# --- the copy of an image that is attached -----------------------------------------
+
+yes flushed | head -c 3M >/tmp/flushed
+for out in "$dev" $raw; do
+	dd if=/tmp/flushed of="$out" bs=1M seek=20 conv=fsync,notrunc status=none
+done
+# and one that is not, at a place that is not compared
+dd if=/tmp/new of="$dev" bs=64K seek=480 oflag=direct conv=notrunc status=none
+cp $image copy.vhdx
+detach
+sum=$(sha256sum copy.vhdx)
+flushed() {
+	dd if="$dev" bs=1M count=30 iflag=direct status=none | cmp -n $((30 << 20)) - $raw 2>/tmp/err
+}
+! vhdxctl attach --no-replay copy.vhdx >/tmp/err 2>&1
+ok 'the copy is dirty' $?
+attach copy.vhdx -r && [ "$(cat "/sys/block/$disk/vhdx/log_state")" = 'replayed in memory' ] && flushed && detach
+ok 'attached read-only it has what was flushed' $?
+[ "$(sha256sum copy.vhdx)" = "$sum" ]
+ok 'and stays as it is' $?
+attach copy.vhdx && flushed && detach
+ok 'attached for writing it has what was flushed' $?
+attach copy.vhdx && dd if="$dev" of=$raw bs=1M iflag=direct status=none && detach && is_clean copy.vhdx && agree copy.vhdx $raw
+ok 'clean, other readers agree' $?
+
+finish

@@ -1,0 +1,190 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The file system below is full: a write that needs space fails with that, all
+# else goes on, and after room was made so do writes. Prints TAP.
+# kernels: 6.12 debug
+# vm: -m 128
+set -u
+
+# shellcheck source=tests/vm/lib/guest/tap.sh
+. "$VM_LIB/tap.sh"
+# shellcheck source=tests/vm/lib/guest/disk.sh
+. "$VM_LIB/disk.sh"
+
+cd /work || exit 1
+raw=/scratch/disk.raw
+mkdir -p host
+modprobe -a xfs
+growth=/sys/module/vhdx/parameters/growth_mib
+echo 4 >$growth
+
+# put BLOCK COUNT SEED: 64 KiB of noise to the head of each of COUNT blocks of the disk
+# and the copy; sets full to how many found no space, other to how many failed otherwise
+put() {
+	full=0 other=0
+	for block in $(seq "$1" $(($1 + $2 - 1))); do
+		yes "$3 $block" | head -c 65536 >/tmp/piece
+		if LC_ALL=C dd if=/tmp/piece of="$dev" bs=64K seek=$((block * 16)) count=1 \
+			oflag=direct conv=notrunc status=none 2>/tmp/err; then
+			dd if=/tmp/piece of=$raw bs=64K seek=$((block * 16)) conv=notrunc status=none
+		elif grep -q 'No space left on device' /tmp/err; then
+			full=$((full + 1))
+		else
+			other=$((other + 1))
+		fi
+	done
+}
+
+# takes all the space that there is
+fill_host() {
+	i=0
+	for piece in 16M 1M 64K 4K; do
+		while fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
+		rm -f "host/ballast$i"
+	done
+	sync -f host
+}
+
+no_space() {
+	[ $full -gt 0 ] && [ $other = 0 ]
+}
+
+all_written() {
+	[ $full = 0 ] && [ $other = 0 ]
+}
+
+alive() {
+	[ "$(cat "/sys/block/$disk/ro")" = 0 ] && sync "$dev" 2>/tmp/err && shows "$dev" $raw
+}
+
+# full NAME ATTACH-OPTION...: on host/disk.vhdx, empty
+full() {
+	name=$1
+	shift
+	rm -f $raw
+	truncate -s 48M $raw
+	attach host/disk.vhdx "$@"
+	put 0 6 a
+	sync "$dev" && all_written
+	ok "$name: written while there is room" $?
+	fill_host
+	put 8 16 b
+	no_space
+	ok "$name: a write that needs space ($full of 16)" $?
+	alive
+	ok "$name: reads and flushes go on" $?
+	put 0 6 c
+	all_written && alive
+	ok "$name: so do overwrites" $?
+	blkdiscard -o 0 -l 1M "$dev" 2>/tmp/err
+	status=$?
+	dd if=/dev/zero of=$raw bs=1M count=1 conv=notrunc status=none
+	[ $status = 0 ] && alive
+	ok "$name: so do discards" $?
+	# buffered by the disk's own page cache: the write back fails
+	yes | head -c 1M | dd of="$dev" bs=1M seek=40 conv=fsync,notrunc status=none 2>/tmp/err
+	[ $? = 1 ] && grep -qE 'No space left|Input/output error' /tmp/err
+	ok "$name: an fsync of what found no space fails" $?
+	blockdev --flushbufs "$dev"
+	alive
+	ok "$name: and no other" $?
+	rm host/ballast*
+	sync -f host
+	put 8 32 d
+	all_written && alive
+	ok "$name: there is room again" $?
+	fill_host
+	put 0 8 e
+	detach
+	ok "$name: detaches while the host is full" $?
+	is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok "$name: clean, other readers agree" $?
+	rm host/ballast*
+	attach host/disk.vhdx -r && shows "$dev" $raw && detach
+	ok "$name: attached again" $?
+}
+
+# late NAME ATTACH-OPTION...: full before the first write
+late() {
+	name=$1
+	shift
+	rm -f $raw
+	truncate -s 48M $raw
+	fill_host
+	attach host/disk.vhdx "$@"
+	ok "$name: attaches on a full host" $?
+	put 0 2 a
+	no_space
+	ok "$name: the first write needs space" $?
+	rm host/ballast*
+	sync -f host
+	put 0 2 b
+	all_written && alive && detach && is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok "$name: with room it is written" $?
+}
+
+new_image() {
+	rm -f host/disk.vhdx
+	qemu-img create -q -f vhdx -o block_size=1M host/disk.vhdx 48M
+}
+
+# The clone shares every block with its origin, so an overwrite needs space too.
+cloned() {
+	name=$1
+	shift
+	rm -f $raw
+	truncate -s 48M $raw
+	attach host/disk.vhdx
+	put 0 16 a
+	detach
+	cp --reflink=always host/disk.vhdx host/clone.vhdx 2>/tmp/err
+	ok "$name: cloned" $?
+	cp $raw /scratch/origin.raw
+	attach host/clone.vhdx "$@"
+	put 0 2 b
+	all_written && sync "$dev"
+	ok "$name: written while there is room" $?
+	fill_host
+	put 2 28 c
+	no_space
+	ok "$name: overwrites of what is shared ($full of 28)" $?
+	alive
+	ok "$name: reads and flushes go on" $?
+	rm host/ballast*
+	sync -f host
+	put 2 28 d
+	all_written && alive
+	ok "$name: there is room again" $?
+	detach && is_clean host/clone.vhdx && agree host/clone.vhdx $raw
+	ok "$name: clean, other readers agree" $?
+	is_clean host/disk.vhdx && agree host/disk.vhdx /scratch/origin.raw
+	ok "$name: the origin is as it was" $?
+	rm host/clone.vhdx
+}
+
+make_host 100 && mke2fs -q -t ext4 "$host" 2>/tmp/err && mount "$host" host
+ok 'a host of ext4' $?
+for mode in on off; do
+	new_image
+	full "ext4, direct=$mode" --direct-io=$mode
+done
+new_image
+late 'ext4, late'
+umount host
+remove_host
+
+make_host 320 && mkfs.xfs -q -m reflink=1 "$host" >/tmp/err 2>&1 && mount "$host" host
+ok 'a host of XFS' $?
+for mode in on off; do
+	new_image
+	full "XFS, direct=$mode" --direct-io=$mode
+	new_image
+	cloned "XFS clone, direct=$mode" --direct-io=$mode
+done
+new_image
+late 'XFS, late'
+umount host
+remove_host
+
+finish
