@@ -33,6 +33,8 @@ static void help(FILE *out)
 	fputs("usage: rawctl attach IMAGE         prints N, or the error's name and text\n"
 	      "       rawctl detach N             prints nothing, or the error's name\n"
 	      "       rawctl cycle IMAGE COUNT    attaches, reads, detaches; silent\n"
+	      "       rawctl rewrite IMAGE COUNT  attaches, compares with what it wrote last,\n"
+	      "                                   writes, flushes, detaches; silent\n"
 	      "       rawctl rules IMAGE DIR      checks the ioctls' rules; TAP\n"
 	      "       rawctl race IMAGE COUNT     many detaches at once; TAP\n"
 	      "       rawctl kill IMAGE COUNT     attaches that get killed; TAP\n"
@@ -211,6 +213,58 @@ static int cmd_cycle(const char *path, long count)
 		read_ends(index);
 		if (detach(index))
 			err(1, "detach of vhdx%d", index);
+	}
+	return 0;
+}
+
+/* A piece in each MiB of the disk in turn: new blocks and, later, known ones. */
+static void rewrite_disk(const char *path, int index, __u32 round)
+{
+	__u32 *seen, *piece;
+	const size_t len = 4096;
+	__u64 size;
+	size_t i;
+	int fd;
+
+	if (posix_memalign((void **)&seen, 4096, 2 * len))
+		errx(1, "out of memory");
+	piece = seen + len / sizeof(*piece);
+	fd = open_disk(index, O_RDWR | O_DIRECT);
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size))
+		err(1, "vhdx%d", index);
+	for (i = 0; i < len / sizeof(*piece); i++)
+		piece[i] = round - 1;
+	if (round && (pread(fd, seen, len, (((__u64)round - 1) << 20) % size) !=
+		      (ssize_t)len || memcmp(seen, piece, len)))
+		errx(1, "%s: round %u: what was flushed is not there", path,
+		     round);
+	for (i = 0; i < len / sizeof(*piece); i++)
+		piece[i] = round;
+	if (pwrite(fd, piece, len, ((__u64)round << 20) % size) != (ssize_t)len ||
+	    fsync(fd))
+		err(1, "vhdx%d: write", index);
+	close(fd);
+	free(seen);
+}
+
+static int cmd_rewrite(const char *path, __u32 count)
+{
+	struct vhdx_ctl_attach arg;
+	__u32 round;
+	__s32 fd;
+
+	for (round = 0; round < count; round++) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			err(1, "%s", path);
+		attach_init(&arg, &fd);
+		arg.flags = 0;
+		if (do_attach(&arg))
+			errx(1, "attach: %s: %s", name_of(errno), arg.error);
+		close(fd);
+		rewrite_disk(path, arg.index, round);
+		if (detach(arg.index))
+			err(1, "detach of vhdx%d", arg.index);
 	}
 	return 0;
 }
@@ -703,6 +757,8 @@ int main(int argc, char **argv)
 		return cmd_detach(atoi(argv[2]));
 	if (argc == 4 && !strcmp(command, "cycle"))
 		return cmd_cycle(argv[2], atol(argv[3]));
+	if (argc == 4 && !strcmp(command, "rewrite"))
+		return cmd_rewrite(argv[2], atol(argv[3]));
 	if (argc == 4 && !strcmp(command, "rules"))
 		return cmd_rules(argv[2], argv[3]);
 	if (argc == 4 && !strcmp(command, "race"))

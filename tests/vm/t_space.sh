@@ -19,31 +19,45 @@ modprobe -a xfs
 growth=/sys/module/vhdx/parameters/growth_mib
 echo 4 >$growth
 
-# put BLOCK COUNT SEED: 64 KiB of noise to the head of each of COUNT blocks of the disk
-# and the copy; sets full to how many found no space, other to how many failed otherwise
+# put BLOCK COUNT SEED: 64 KiB to the head of each of COUNT blocks of the disk, and of
+# the copy if that succeeds; sets full to how many found no space, other to how many
+# failed otherwise
+cat >put.py <<'PYTHON'
+import errno, mmap, os, sys
+
+disk = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
+raw = os.open(sys.argv[2], os.O_RDWR)
+block, count = int(sys.argv[3]), int(sys.argv[4])
+memory = mmap.mmap(-1, 65536)
+full = other = 0
+for at in range(block, block + count):
+    memory[:] = (b'%8s%8d' % (sys.argv[5].encode(), at)) * 4096
+    try:
+        os.pwrite(disk, memory, at << 20)
+        os.pwrite(raw, memory, at << 20)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            full += 1
+        else:
+            other += 1
+            print(error, file=sys.stderr)
+print('full=%d other=%d' % (full, other))
+PYTHON
 put() {
-	full=0 other=0
-	for block in $(seq "$1" $(($1 + $2 - 1))); do
-		yes "$3 $block" | head -c 65536 >/tmp/piece
-		if LC_ALL=C dd if=/tmp/piece of="$dev" bs=64K seek=$((block * 16)) count=1 \
-			oflag=direct conv=notrunc status=none 2>/tmp/err; then
-			dd if=/tmp/piece of=$raw bs=64K seek=$((block * 16)) conv=notrunc status=none
-		elif grep -q 'No space left on device' /tmp/err; then
-			full=$((full + 1))
-		else
-			other=$((other + 1))
-		fi
-	done
+	full=0 other=1
+	eval "$(python3 put.py "$dev" $raw "$@" 2>/tmp/err)"
+	echo "$full without space, $other failed otherwise" >>/tmp/err
 }
 
-# takes all the space that there is
+# Takes all the space that there is. What a failed fallocate took and gave back is
+# free only when the file system's journal has it.
 fill_host() {
 	i=0
 	for piece in 16M 1M 64K 4K; do
 		while fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
 		rm -f "host/ballast$i"
+		sync -f host
 	done
-	sync -f host
 }
 
 no_space() {

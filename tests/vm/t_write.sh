@@ -15,8 +15,9 @@ cd /scratch || exit 1
 image=/scratch/disk.vhdx
 raw=/scratch/disk.raw
 mkdir -p mnt tree/folder
-# The debug kernel takes its time.
-ops=60 mib=32
+# All of it on one kernel; the debug kernel takes its time.
+all=0 ops=60 mib=16
+[ "$VM_KERNEL" != 6.12 ] || all=1
 [ "$VM_KERNEL" != debug ] || ops=25 mib=8
 
 # --- against a raw copy that the same is done to -----------------------------------
@@ -66,10 +67,12 @@ ok 'and written on' $?
 is_clean $image && agree $image $raw
 ok 'clean, other readers agree' $?
 
-make subformat=dynamic,block_size=32M 65M
-mixed 'blocks of 32 MiB' 3 others
-make subformat=dynamic,block_size=256M 257M
-mixed 'blocks of 256 MiB' 4 others
+if [ $all = 1 ]; then
+	make subformat=dynamic,block_size=32M 65M
+	mixed 'blocks of 32 MiB' 3 others
+	make subformat=dynamic,block_size=256M 257M
+	mixed 'blocks of 256 MiB' 4 others
+fi
 
 make subformat=dynamic,block_size=1M 40M
 mixed 'buffered' 5 others --direct-io=off
@@ -85,10 +88,12 @@ ok 'fixed: filled' $?
 ok 'fixed: no shorter while attached' $?
 detach && [ "$(stat -c %s $image)" -ge "$size" ] && is_clean $image && agree $image $raw
 ok 'fixed: no shorter, clean, other readers agree' $?
-make subformat=fixed 40M
-mixed 'fixed' 6 others
-[ "$(stat -c %s $image)" -ge "$size" ]
-ok 'fixed: no shorter' $?
+if [ $all = 1 ]; then
+	make subformat=fixed 40M
+	mixed fixed 6 others
+	[ "$(stat -c %s $image)" -ge "$size" ]
+	ok 'fixed: no shorter' $?
+fi
 
 # --- sectors of the disk and of the host -------------------------------------------
 
@@ -163,6 +168,7 @@ file_system() {
 	mount "$dev" mnt && [ "$(sums mnt)" = "$tree" ]
 	ok "$type: files are right" $?
 	umount mnt
+	[ $all = 1 ] || { detach; return; }
 	dd if="$dev" of=$raw bs=1M iflag=direct status=none
 	detach && is_clean $image && agree $image $raw
 	ok "$type: clean, other readers agree" $?
