@@ -42,11 +42,11 @@ new_image $image
 attach $image && mke2fs -q -t ext4 "$dev" && mount "$dev" mnt && echo hello >mnt/hello && umount mnt && detach
 ok 'an image with a file system' $?
 sum=$(sha256sum $image)
-# stays NAME MOUNT-OPTIONS
+# stays MOUNT-OPTIONS
 stays() {
-	attach $image && mount -o "$2" "$dev" mnt && [ "$(cat mnt/hello)" = hello ] && umount mnt && detach &&
+	attach $image && mount -o "$1" "$dev" mnt && [ "$(cat mnt/hello)" = hello ] && umount mnt && detach &&
 		[ "$(sha256sum $image)" = "$sum" ]
-	ok "mounted with $2, the image stays as it is" $?
+	ok "mounted with $1, the image stays as it is" $?
 }
 stays ro
 stays ro,noload

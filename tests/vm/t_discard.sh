@@ -23,7 +23,8 @@ limits() {
 }
 
 queue() { cat "/sys/block/$disk/queue/$1"; }
-allocated() { cat "/sys/block/$disk/vhdx/allocated"; }
+# MiB
+allocated() { echo $(($(cat "/sys/block/$disk/vhdx/allocated") >> 20)); }
 
 # KiB of the host that the file has
 used() { du -k "$file" | cut -f1; }

@@ -42,7 +42,7 @@ number() { stat -c '%Hr,%Lr' "$1"; }
 # count NAME PATTERN FLUSHES OPS-ARGUMENT...: traces that; a line of the trace that
 # matches is a flush of the host's
 count() {
-	name=$1 pattern=$2 wanted=$3
+	count_name=$1 count_pattern=$2 wanted=$3
 	shift 3
 	# A commit that falls due in between would count: none is when this begins,
 	# and none can be in 2 s.
@@ -56,11 +56,11 @@ count() {
 		[ $((${after%.*} - ${before%.*})) -ge 2 ] || break
 	done
 	requests=$(grep -c "block_rq_issue: $(number "$dev") FF " trace)
-	flushes=$(grep -c "$pattern" trace)
+	flushes=$(grep -c "$count_pattern" trace)
 	[ "$requests" = "$wanted" ] && [ "$flushes" = "$wanted" ]
 	status=$?
 	grep -v '^#' trace | tail -n 40 >/tmp/err
-	ok "$name: $requests flushes, $flushes of the host's" $status
+	ok "$count_name: $requests flushes, $flushes of the host's" $status
 }
 
 log_hash() {
