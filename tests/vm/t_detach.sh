@@ -111,9 +111,10 @@ detach
 
 # --- who else may have it ----------------------------------------------------------
 
-# refused IMAGE [OPTION]...
+# refused IMAGE [OPTION]...: by the locks or, where they do not see it, by the driver
 refused() {
-	! vhdxctl attach "$@" >/tmp/out 2>/tmp/err && [ ! -s /tmp/out ] && grep -q 'it is attached as' /tmp/err
+	! vhdxctl attach "$@" >/tmp/out 2>/tmp/err && [ ! -s /tmp/out ] &&
+		grep -qE 'it is attached as|already attached' /tmp/err
 }
 
 ln $image hard.vhdx
