@@ -483,8 +483,7 @@ static void vhdx_autoclear_work(struct work_struct *work)
  */
 int __init vhdx_devices_init(void)
 {
-	vhdx_autoclear_wq = alloc_ordered_workqueue("vhdx_autoclear",
-						    WQ_FREEZABLE);
+	vhdx_autoclear_wq = alloc_ordered_workqueue("vhdx_autoclear", 0);
 	return vhdx_autoclear_wq ? 0 : -ENOMEM;
 }
 

@@ -30,14 +30,16 @@
  * a write needs of image/ is small and allocated until it is there, and without
  * an array for the pages of a request of several bios these are carried out one
  * by one. The file system and the block layer below have their own reserves.
- * WQ_MEM_RECLAIM gives a thread when none can be created, since whoever reclaims
- * memory may be waiting for a page of this disk; all works run under
- * vhdx_io_save() for the same reason.
+ * All works run under vhdx_io_save(), since whoever reclaims memory may be waiting
+ * for a page of this disk. WQ_MEM_RECLAIM would give a thread when none can be
+ * created; but XFS without space flushes a workqueue of its own that lacks it, and
+ * the one must not wait for the other.
  *
- * The workqueue is freezable. After a snapshot for hibernation was made nothing
- * may change on the backing file, and the journal writes of its own accord.
- * Tasks are frozen before workqueues are, so who waits for a request still gets
- * it.
+ * The workqueue is not freezable: a file system's own threads are frozen at the
+ * same time as workqueues, and a work that waits for them, as every flush may,
+ * would keep the machine from being suspended. What the journal does of its own
+ * accord is asked for by a freezable work, so after a snapshot for hibernation
+ * was made only what was under way goes on.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -304,7 +306,7 @@ static void vhdx_image_kick(struct vhdx_image *image)
  */
 void vhdx_device_changed(struct vhdx_device *device)
 {
-	queue_delayed_work(device->workqueue, &device->commit_work,
+	queue_delayed_work(system_freezable_wq, &device->commit_work,
 			   VHDX_COMMIT_DELAY);
 }
 
@@ -336,8 +338,7 @@ int vhdx_requests_init(struct vhdx_device *device)
 	 * Unbound: at depth the submitting CPU has enough to do with the
 	 * completions, and the scheduler finds a free one.
 	 */
-	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND |
-					    WQ_FREEZABLE | WQ_MEM_RECLAIM, 0,
+	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND, 0,
 					    device->index);
 	if (!device->workqueue)
 		return -ENOMEM;
