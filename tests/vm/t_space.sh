@@ -104,7 +104,11 @@ full() {
 	[ $status = 0 ] && alive
 	ok "$name: so do discards" $?
 	put 30 1 f
-	all_written
+	# XFS fills its reserve first
+	case $name in
+	ext4*) all_written ;;
+	*) [ $other = 0 ] ;;
+	esac
 	ok "$name: and what they gave back is there for a write" $?
 	rm host/ballast*
 	sync -f host
