@@ -14,21 +14,33 @@ before=$(sha256sum disk.vhdx)
 show uname -r
 show vhdxctl info disk.vhdx
 show vhdxctl attach -r disk.vhdx /dev/vhdx0
+show cmp /dev/vhdx0 disk.raw
+show vhdxctl detach disk.vhdx
+[ "$before" = "$(sha256sum disk.vhdx)" ]
+printf '\nThe file is byte for byte what it was. Now for writing.\n'
+
+show vhdxctl attach disk.vhdx /dev/vhdx0
 show vhdxctl list
 show lsblk /dev/vhdx0
 show blkid /dev/vhdx0p1 /dev/vhdx0p2
 mkdir -p /mnt/one /mnt/two
-show mount -o ro /dev/vhdx0p1 /mnt/one
-show mount -o ro /dev/vhdx0p2 /mnt/two
+show mount /dev/vhdx0p1 /mnt/one
+show mount /dev/vhdx0p2 /mnt/two
 show cat /mnt/one/hello.txt
-show ls -l /mnt/two
-show cmp /dev/vhdx0 disk.raw
+show cp -r /usr/lib/udev /mnt/two/
 show umount /mnt/one /mnt/two
 show vhdxctl detach disk.vhdx
+
+printf '\nWhat another program finds in the file:\n'
 show qemu-img check disk.vhdx
-show qemu-img compare -f raw -F vhdx disk.raw disk.vhdx
-[ "$before" = "$(sha256sum disk.vhdx)" ]
-printf '\nThe file is byte for byte what it was.\n'
+show qemu-img convert -O raw disk.vhdx after.raw
+loop=$(losetup --find --show --read-only --partscan after.raw)
+show e2fsck -fn "${loop}p2"
+show mount -o ro "${loop}p2" /mnt/two
+show diff -r /usr/lib/udev /mnt/two/udev
+umount /mnt/two
+losetup -d "$loop"
+printf '\nEverything that was written is there.\n'
 
 [ -f dirty.vhdx ] || exit 0
 printf '\nA disk whose writer was cut off: its log is replayed in memory.\n'
