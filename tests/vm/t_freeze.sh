@@ -75,10 +75,17 @@ sleep 2
 sync "$dev" 2>/tmp/err-sync &
 pids="$pids $!"
 sleep 1
-# A read that hangs would hang here, until the file system is thawed.
-timeout 60 dd if="$dev" bs=64K skip=8 count=4 iflag=direct status=none 2>/tmp/err | cmp -n 262144 - /tmp/old 2>>/tmp/err
+# Without a seek, which waits for blkdiscard in the block layer. A read that hangs
+# hangs here.
+direct_read() { # MiB BYTES
+	python3 -c 'import mmap, os, sys
+memory = mmap.mmap(-1, int(sys.argv[3]))
+os.preadv(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT), [memory], int(sys.argv[2]) << 20)
+os.write(1, memory)' "$dev" "$1" "$2" >/tmp/seen 2>/tmp/err
+}
+direct_read 2 262144 && cmp -n 262144 /tmp/seen /tmp/old 2>/tmp/err
 ok 'frozen: what is mapped can be read' $?
-timeout 60 dd if="$dev" bs=64K skip=320 count=4 iflag=direct status=none 2>/tmp/err | tr -d '\0' | cmp - /dev/null 2>>/tmp/err
+direct_read 20 262144 && tr -d '\0' </tmp/seen | cmp - /dev/null 2>/tmp/err
 ok 'frozen: so can what is not' $?
 waiting=0
 for pid in $pids; do
