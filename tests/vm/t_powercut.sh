@@ -13,7 +13,7 @@ set -u
 . "$VM_LIB/tap.sh"
 
 seed=${SEED:-1}
-rounds=${ROUNDS:-36}
+rounds=${ROUNDS:-10}
 points=${POINTS:-200}
 echo "# seed $seed, $rounds rounds, $points points"
 
@@ -39,7 +39,7 @@ load() {
 	vhdx=$(vhdxctl attach "$1") || return 1
 	fio --name=others --filename="$vhdx" --offset="$area" --size="$others" \
 		--rw=randwrite --bs=4k --direct=1 --ioengine=psync --numjobs=2 \
-		--number_ios=40 --fsync=10 --buffer_pattern=0xa5 --scramble_buffers=0 \
+		--number_ios=24 --fsync=8 --buffer_pattern=0xa5 --scramble_buffers=0 \
 		--randseed="$seed" --output=/tmp/fio &
 	fio=$!
 	powercut load "$seed" "$rounds" "$2" "$3" "$vhdx" logged

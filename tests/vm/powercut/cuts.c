@@ -201,7 +201,7 @@ static int control(void)
 }
 
 /* The number of the disk; or -1, and why. */
-static int attach(const char *image, u32 flags, char *why, size_t size)
+static int attach_image(const char *image, u32 flags, char *why, size_t size)
 {
 	__s32 fd = open(image, (flags & VHDX_ATTACH_READ_ONLY ? O_RDONLY :
 				O_RDWR) | O_CLOEXEC);
@@ -225,7 +225,7 @@ static int attach(const char *image, u32 flags, char *why, size_t size)
 	return ret ? -1 : arg.index;
 }
 
-static bool detach(int index, char *why, size_t size)
+static bool detach_disk(int index, char *why, size_t size)
 {
 	struct vhdx_ctl_detach arg = { .size = sizeof(arg), .index = index };
 
@@ -326,7 +326,7 @@ static bool check_attached(struct run *run, const struct cut *cut,
 			   const char *image, u32 flags, char *why,
 			   size_t size)
 {
-	int index = attach(image, flags, why, size);
+	int index = attach_image(image, flags, why, size);
 	bool good;
 
 	if (index < 0)
@@ -335,8 +335,8 @@ static bool check_attached(struct run *run, const struct cut *cut,
 			  why, size);
 	/* Gone in any case, or all states behind this one are wrong too. */
 	if (good)
-		return detach(index, why, size);
-	detach(index, NULL, 0);
+		return detach_disk(index, why, size);
+	detach_disk(index, NULL, 0);
 	return false;
 }
 
@@ -359,13 +359,16 @@ static bool qemu_img_agrees(const char *image, char *why, size_t size)
 
 static void count_dirty(struct run *run, const char *image)
 {
-	static const u8 null[16];
+	static const off_t offset[] = {
+		VHDX_HEADER_1_OFFSET, VHDX_HEADER_2_OFFSET
+	};
+	static const u8 null[sizeof(guid_t)];
 	struct vhdx_disk_header header;
 	bool dirty = false;
 	int fd = open(image, O_RDONLY | O_CLOEXEC), i;
 
 	for (i = 0; i < 2; i++)
-		if (pread(fd, &header, sizeof(header), i ? VHDX_HEADER_2_OFFSET : VHDX_HEADER_1_OFFSET) ==
+		if (pread(fd, &header, sizeof(header), offset[i]) ==
 		    sizeof(header))
 			dirty |= !!memcmp(&header.log_guid, null, sizeof(null));
 	close(fd);
@@ -421,9 +424,9 @@ static void run_cut(struct run *run, const struct cut *cut)
 	target_show(&run->target, run->state);
 	if (!check_state(run, cut, why, sizeof(why))) {
 		run->violations++;
-		printf("# seed %llu, cut %u, before entry %u, rounds begun %u, stable %u: %s\n",
+		printf("# seed %llu, cut %u, before entry %u, rounds %u to %u: %s\n",
 		       run->cuts->plan->seed, cut->number, cut->entry,
-		       run->claims.begun, run->claims.stable, why);
+		       run->claims.stable, run->claims.begun, why);
 		forget(run, cut);
 		leave_some(run, cut, !only);
 	}
@@ -493,7 +496,10 @@ static void read_base(struct run *run)
  */
 int cuts_run(const struct cuts *cuts)
 {
-	struct run run = { .cuts = cuts };
+	struct run run = {
+		.cuts = cuts,
+		.mount_point = "/tmp/cut.XXXXXX",
+	};
 	const u32 rounds = cuts->plan->rounds;
 	struct cut *cut;
 	u32 count, i;
@@ -502,7 +508,6 @@ int cuts_run(const struct cuts *cuts)
 	read_base(&run);
 	write_log_read(&run.log, cuts->log);
 	cut = draw_cuts(&run, &count);
-	strcpy(run.mount_point, "/tmp/cut.XXXXXX");
 	if (!mkdtemp(run.mount_point))
 		err(1, "%s", run.mount_point);
 	target_init(&run.target, run.size);

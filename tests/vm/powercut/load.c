@@ -7,9 +7,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/aio_abi.h>
 #include <linux/dm-ioctl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -38,7 +39,7 @@ struct load {
 	pthread_mutex_t lock;
 };
 
-static void mark(struct load *load, const char *what, u32 round)
+static void send_mark(struct load *load, const char *what, u32 round)
 {
 	struct {
 		struct dm_ioctl dm;
@@ -56,21 +57,50 @@ static void mark(struct load *load, const char *what, u32 round)
 		err(1, "%s: mark", load->name);
 }
 
+/*
+ * A synchronous write with RWF_DSYNC is FUA and a flush; one by io_submit() is
+ * FUA alone.
+ */
+static ssize_t write_fua(int fd, const void *buf, size_t len, off_t pos)
+{
+	struct iocb iocb = {
+		.aio_lio_opcode = IOCB_CMD_PWRITE,
+		.aio_fildes = fd,
+		.aio_buf = (unsigned long)buf,
+		.aio_nbytes = len,
+		.aio_offset = pos,
+		.aio_rw_flags = RWF_DSYNC,
+	};
+	struct iocb *list = &iocb;
+	aio_context_t context = 0;
+	struct io_event event;
+
+	if (syscall(SYS_io_setup, 1, &context) ||
+	    syscall(SYS_io_submit, context, 1, &list) != 1 ||
+	    syscall(SYS_io_getevents, context, 1, 1, &event, NULL) != 1 ||
+	    syscall(SYS_io_destroy, context))
+		err(1, "asynchronous write");
+	if (event.res < 0)
+		errno = -event.res;
+	return event.res;
+}
+
 static void write_op(struct load *load, const struct op *op)
 {
-	struct iovec iov = { .iov_len = (size_t)op->count * SECTOR };
+	size_t len = (size_t)op->count * SECTOR;
+	off_t pos = (off_t)op->sector * SECTOR;
+	ssize_t done;
 	u8 *buf;
 	u32 i;
 
-	if (posix_memalign((void **)&buf, PAGE, iov.iov_len))
+	if (posix_memalign((void **)&buf, PAGE, len))
 		errx(1, "out of memory");
 	for (i = 0; i < op->count; i++)
 		plan_fill(load->plan, (void *)(buf + (size_t)i * SECTOR),
 			  load->round, op->sector + i);
-	iov.iov_base = buf;
-	if (pwritev2(load->fd, &iov, 1, (off_t)op->sector * SECTOR,
-		     op->kind == OP_FUA ? RWF_DSYNC : 0) !=
-	    (ssize_t)iov.iov_len)
+	done = op->kind == OP_FUA ? write_fua(load->fd, buf, len, pos) :
+				    pwrite(load->fd, buf, len, pos);
+	if (done != (ssize_t)len)
 		err(1, "round %u: write of %u sectors at %u", load->round,
 		    op->count, op->sector);
 	free(buf);
@@ -117,7 +147,7 @@ static void *work(void *arg)
 	}
 }
 
-static void flush(struct load *load)
+static void flush_disk(struct load *load)
 {
 	if (fsync(load->fd))
 		err(1, "round %u: flush", load->round);
@@ -128,8 +158,8 @@ static void *race(void *arg)
 {
 	struct load *load = arg;
 
-	flush(load);
-	mark(load, "stable", load->round - 1);
+	flush_disk(load);
+	send_mark(load, "stable", load->round - 1);
 	return NULL;
 }
 
@@ -140,7 +170,7 @@ static void run_round(struct load *load)
 	u32 i, n = 0;
 
 	load->next = 0;
-	mark(load, "begin", load->round);
+	send_mark(load, "begin", load->round);
 	for (i = 0; i < THREADS; i++)
 		if (pthread_create(&thread[n++], NULL, work, load))
 			errx(1, "no thread");
@@ -148,10 +178,10 @@ static void run_round(struct load *load)
 		errx(1, "no thread");
 	while (n)
 		pthread_join(thread[--n], NULL);
-	mark(load, "fua", load->round);
+	send_mark(load, "fua", load->round);
 	if (round->flushes) {
-		flush(load);
-		mark(load, "stable", load->round);
+		flush_disk(load);
+		send_mark(load, "stable", load->round);
 	}
 }
 

@@ -21,7 +21,7 @@ static void help(FILE *out)
 	      "  -o CUT     this cut alone, and all that it left out\n", out);
 }
 
-static u64 number(const char *text)
+static u64 parse_number(const char *text)
 {
 	char *end;
 	u64 value = strtoull(text, &end, 0);
@@ -35,8 +35,9 @@ static int cmd_load(char **argv)
 {
 	struct plan plan;
 
-	plan_make(&plan, number(argv[0]), number(argv[1]));
-	load_run(&plan, argv[4], argv[5], number(argv[2]), number(argv[3]));
+	plan_make(&plan, parse_number(argv[0]), parse_number(argv[1]));
+	load_run(&plan, argv[4], argv[5], parse_number(argv[2]),
+		 parse_number(argv[3]));
 	return 0;
 }
 
@@ -50,7 +51,7 @@ static int cmd_cuts(int argc, char **argv)
 		if (opt == 'i')
 			cuts.image = optarg;
 		else if (opt == 'o')
-			cuts.only = number(optarg);
+			cuts.only = parse_number(optarg);
 		else
 			return 64;
 	}
@@ -59,9 +60,9 @@ static int cmd_cuts(int argc, char **argv)
 		help(stderr);
 		return 64;
 	}
-	plan_make(&plan, number(argv[0]), number(argv[1]));
+	plan_make(&plan, parse_number(argv[0]), parse_number(argv[1]));
 	cuts.plan = &plan;
-	cuts.points = number(argv[2]);
+	cuts.points = parse_number(argv[2]);
 	cuts.base = argv[3];
 	cuts.log = argv[4];
 	return cuts_run(&cuts);

@@ -14,6 +14,12 @@
 #define WORDS		(SECTOR / sizeof(u64))
 #define NOTHING		U32_MAX
 
+/* The end of the area is written first and then only overwritten. */
+#define KEPT		(2 * BLOCK)
+#define KEPT_SECTORS	(KEPT / SECTOR)
+#define DRAWN		(AREA - KEPT)
+#define DRAWN_SECTORS	(DRAWN / SECTOR)
+
 /**
  * struct touch - a round that touches a sector
  * @round: its number
@@ -38,7 +44,7 @@ static u32 pick(u64 *random, u32 n)
 static void draw_op(struct op *op, u64 *random)
 {
 	const u32 block_sectors = BLOCK / SECTOR;
-	u32 blocks = pick(random, 2) ? AREA / BLOCK / 4 : AREA / BLOCK;
+	u32 blocks = pick(random, 2) ? DRAWN / BLOCK / 4 : DRAWN / BLOCK;
 	u32 start = pick(random, blocks) * block_sectors;
 
 	switch (pick(random, 10)) {
@@ -69,8 +75,19 @@ static void draw_op(struct op *op, u64 *random)
 		op->count = 1 + pick(random, 8);
 		break;
 	}
-	if (op->sector + op->count > AREA_SECTORS)
-		op->count = AREA_SECTORS - op->sector;
+	if (op->sector + op->count > DRAWN_SECTORS)
+		op->count = DRAWN_SECTORS - op->sector;
+}
+
+/*
+ * After a flush nothing is dirty: the one time that a FUA write needs no commit,
+ * if nothing else of its round does.
+ */
+static void draw_overwrite(struct op *op, u64 *random)
+{
+	op->kind = pick(random, 4) ? OP_FUA : OP_WRITE;
+	op->count = 1 + pick(random, 8);
+	op->sector = DRAWN_SECTORS + pick(random, KEPT_SECTORS - op->count);
 }
 
 /*
@@ -129,21 +146,30 @@ void plan_make(struct plan *plan, u64 seed, u32 rounds)
 	for (i = 0; i < AREA_SECTORS; i++)
 		plan->last[i] = NOTHING;
 
+	plan->round[1].op[0] = (struct op){
+		OP_WRITE, DRAWN_SECTORS, KEPT_SECTORS
+	};
+	note(plan, &plan->round[1].op[plan->round[1].count++], 1);
+
 	for (i = 1; i <= rounds; i++) {
 		struct round *round = &plan->round[i];
 		u32 wanted = 1 + pick(&random, ROUND_OPS);
+		bool overwrites = stable && stable == i - 1 && pick(&random, 3);
 
 		for (tries = 0; round->count < wanted && tries < 100; tries++) {
 			struct op *op = &round->op[round->count];
 
-			draw_op(op, &random);
+			if (overwrites)
+				draw_overwrite(op, &random);
+			else
+				draw_op(op, &random);
 			if (!is_possible(plan, op, i, stable))
 				continue;
 			note(plan, op, i);
 			round->count++;
 		}
 		round->races = !pick(&random, 4);
-		round->flushes = !pick(&random, 3);
+		round->flushes = !pick(&random, 2);
 		if (round->flushes)
 			stable = i;
 	}
