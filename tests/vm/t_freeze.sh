@@ -100,6 +100,7 @@ for pid in $pids; do
 done
 cat /tmp/err[0-9-]* >/tmp/err
 ok 'thawed: all of them are done' $status
+rm $raw
 truncate -s 40M $raw
 dd if=/tmp/old of=$raw conv=notrunc bs=1M status=none
 for at in 0 16 32 48 160 176 192 208; do
