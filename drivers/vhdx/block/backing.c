@@ -152,6 +152,9 @@ static int backing_allocate(struct vhdx_file *file, u64 offset, u64 len)
 	if (!ret && offset + len > size && READ_ONCE(zeroed_growth))
 		ret = write_zeros(file, max(offset, size),
 				  offset + len - max(offset, size));
+	/* What ran out of space half way has made the file longer, and keeps it. */
+	if (ret && i_size_read(io_inode(io)) > size)
+		vfs_truncate(&io->f_path, size);
 	return ret;
 }
 

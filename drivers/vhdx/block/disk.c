@@ -452,7 +452,7 @@ static struct vhdx_device *vhdx_device_find_cleared(void)
 	unsigned long next, index;
 
 	mutex_lock(&vhdx_devices_mutex);
-	/* The plain one warns when the last number there is is in use. */
+	/* Without _ul it warns when the last number of all is taken. */
 	idr_for_each_entry_ul(&vhdx_devices, device, next, index) {
 		if (device->state != VHDX_DEVICE_ATTACHED ||
 		    !vhdx_device_may_clear(device))
