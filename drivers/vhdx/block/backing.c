@@ -69,7 +69,12 @@ static int backing_read(struct vhdx_file *file, void *buf, size_t len,
 
 static int backing_size(struct vhdx_file *file, u64 *size)
 {
-	*size = i_size_read(backing_io(file)->f_mapping->host);
+	struct inode *inode = io_inode(backing_io(file));
+
+	*size = i_size_read(inode);
+	/* What is left at the end of a device is never part of an image. */
+	if (to_backing(file)->writable && S_ISBLK(inode->i_mode))
+		*size = ALIGN_DOWN(*size, VHDX_MIB);
 	return 0;
 }
 
@@ -108,7 +113,12 @@ static int backing_write(struct vhdx_file *file, const void *buf, size_t len,
  */
 static int backing_flush(struct vhdx_file *file)
 {
-	return vfs_fsync(backing_io(file), 1);
+	struct file *io = backing_io(file);
+	int ret = vfs_fsync(io, 1);
+
+	/* A FUA write syncs too, and may have been told instead of us. */
+	return ret ? : filemap_check_wb_err(io->f_mapping,
+					    to_backing(file)->wb_err);
 }
 
 static int backing_resize(struct vhdx_file *file, u64 size)
@@ -283,6 +293,7 @@ static int backing_open_io(struct vhdx_backing *backing, char *error)
 				  current_cred());
 	if (IS_ERR(backing->io))
 		return PTR_ERR(backing->io);
+	backing->wb_err = filemap_sample_wb_err(backing->io->f_mapping);
 	if (!backing->io->f_op->read_iter ||
 	    (backing->writable && (!backing->io->f_op->write_iter ||
 				   !backing->io->f_op->fsync))) {
@@ -346,7 +357,8 @@ static int refuse_writers(const struct vhdx_backing *backing, char *error)
  * Context: process context, may sleep.
  * Return: the backing, or an ERR_PTR: -EBADF (not opened for what is wanted),
  * -EINVAL (neither a regular file nor a block device), -ETXTBSY (swap, or open
- * for writing), -EBUSY (attached already), or what opening it answered.
+ * for writing), -EROFS (a read-only device), -EBUSY (attached already), -ENOMEM,
+ * or what opening it answered.
  */
 struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 				       char *error)
@@ -452,35 +464,33 @@ unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing)
 }
 
 /**
- * vhdx_backing_is_frozen() - would a write wait for the file system to thaw
- * @backing: the file
- *
- * A hint: by the time it is used it may be wrong.
- *
- * Context: any.
- */
-bool vhdx_backing_is_frozen(const struct vhdx_backing *backing)
-{
-	struct super_block *sb = file_inode(backing->io)->i_sb;
-
-	return READ_ONCE(sb->s_writers.frozen) != SB_UNFROZEN;
-}
-
-/**
  * vhdx_backing_start_write() - before an asynchronous write
  * @iocb: of the write
+ * @wait: while the file system is frozen
  *
- * Context: process context, waits while the file system is frozen.
+ * Context: process context.
+ * Return: false when the file system is frozen, and never with @wait.
  */
-void vhdx_backing_start_write(struct kiocb *iocb)
+bool vhdx_backing_start_write(struct kiocb *iocb, bool wait)
 {
-	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	if (!S_ISREG(inode->i_mode))
+		return true;
+	if (wait) {
 		kiocb_start_write(iocb);
+		return true;
+	}
+	if (!sb_start_write_trylock(inode->i_sb))
+		return false;
+	/* Another task may end it, as with kiocb_start_write(). */
+	__sb_writers_release(inode->i_sb, SB_FREEZE_WRITE);
+	return true;
 }
 
 /**
  * vhdx_backing_end_write() - after an asynchronous write
- * @iocb: of the write, given to vhdx_backing_start_write() before
+ * @iocb: of the write, that vhdx_backing_start_write() said true to
  *
  * Context: any.
  */

@@ -20,7 +20,7 @@
  * way into the file system at once; past a few they only cost tags.
  */
 #define VHDX_MAX_QUEUES		4
-#define VHDX_QUEUE_DEPTH	128
+#define VHDX_QUEUE_DEPTH	96
 
 /**
  * struct vhdx_backing - the file of an image
@@ -31,6 +31,7 @@
  * @io: our own description of the same file, for all I/O
  * @writable: @io is open for writing
  * @can_punch: holes are welcome in it
+ * @wb_err: errors of write-back since then are ours
  * @dev: device of the file system the file is on, as stat() tells it
  * @ino: its inode number there
  * @dio_mem_align: alignment in memory that direct I/O needs, in bytes
@@ -44,6 +45,7 @@ struct vhdx_backing {
 	struct file *io;
 	bool writable;
 	bool can_punch;
+	errseq_t wb_err;
 	dev_t dev;
 	u64 ino;
 	u32 dio_mem_align;
@@ -123,8 +125,7 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 				       char *error);
 void vhdx_backing_close(struct vhdx_backing *backing);
 unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing);
-bool vhdx_backing_is_frozen(const struct vhdx_backing *backing);
-void vhdx_backing_start_write(struct kiocb *iocb);
+bool vhdx_backing_start_write(struct kiocb *iocb, bool wait);
 void vhdx_backing_end_write(struct kiocb *iocb);
 
 /* control.c */
@@ -146,7 +147,7 @@ void vhdx_device_fail(struct vhdx_device *device);
 
 /* request.c */
 int vhdx_requests_init(struct vhdx_device *device);
-void vhdx_requests_drain(struct vhdx_device *device);
+int vhdx_requests_finish(struct vhdx_device *device);
 void vhdx_requests_exit(struct vhdx_device *device);
 void vhdx_device_changed(struct vhdx_device *device);
 

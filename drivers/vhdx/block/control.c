@@ -102,6 +102,14 @@ static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
 		return ERR_PTR(vhdx_refuse(error, -EOPNOTSUPP,
 					   "differencing images are not supported"));
 	}
+	/* A file grows when it is first written to. */
+	if (backing->writable &&
+	    S_ISBLK(backing->io->f_mapping->host->i_mode) &&
+	    vhdx_image_end(image) > image->file_size) {
+		vhdx_image_close(image);
+		return ERR_PTR(vhdx_refuse(error, -ENOSPC,
+					   "the device is shorter than the image"));
+	}
 	return image;
 }
 

@@ -274,11 +274,8 @@ out_free:
  */
 int vhdx_device_destroy(struct vhdx_device *device)
 {
-	int ret = 0;
+	int ret = vhdx_requests_finish(device);
 
-	vhdx_requests_drain(device);
-	if (device->writable)
-		ret = vhdx_image_finish(device->image);
 	if (ret)
 		pr_err("vhdx%d: %pD4 is left with a dirty log: %pe\n",
 		       device->index, device->backing->io, ERR_PTR(ret));
@@ -286,7 +283,7 @@ int vhdx_device_destroy(struct vhdx_device *device)
 	vhdx_requests_exit(device);
 	vhdx_image_close(device->image);
 	vhdx_backing_close(device->backing);
-	/* Last, so that who finds the number free finds all of it gone. */
+	/* Last, so that who finds the number free finds all of it given up. */
 	vhdx_device_put_index(device);
 	kfree(device);
 	module_put(THIS_MODULE);
@@ -320,37 +317,6 @@ static void vhdx_device_announce(const struct vhdx_device *device)
 }
 
 /**
- * vhdx_device_add() - make the disk of a device appear
- * @device: from vhdx_device_create()
- * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
- *
- * Its partitions are there when this returns. A task that is being killed would
- * have them missing, and nobody is left to detach the disk: it is deleted again.
- *
- * Context: process context, may sleep.
- * Return: 0, or a negative errno (-EINTR: killed) and @device is as before.
- */
-int vhdx_device_add(struct vhdx_device *device, char *error)
-{
-	int ret;
-
-	ret = device_add_disk(NULL, device->disk, vhdx_device_groups);
-	if (ret == -ENOMEM)
-		return ret;
-	if (ret)
-		return vhdx_refuse(error, ret, "the disk could not be added: %pe",
-				   ERR_PTR(ret));
-	if (fatal_signal_pending(current)) {
-		del_gendisk(device->disk);
-		return -EINTR;
-	}
-	vhdx_device_announce(device);
-
-	vhdx_device_release_state(device);
-	return 0;
-}
-
-/**
  * vhdx_device_fail() - nothing more can be written to an image
  * @device: attached for writing, its journal has failed
  *
@@ -369,17 +335,18 @@ void vhdx_device_fail(struct vhdx_device *device)
 	set_disk_ro(device->disk, true);
 }
 
-/* --- detach --- */
-
 /*
  * Lets no opener in any more, unless there is one already. With @lazy that one
  * is the last.
  */
 static int vhdx_device_mark_dying(struct vhdx_device *device, bool lazy)
 {
-	int ret;
+	int ret = 0;
 
-	ret = mutex_lock_killable(&device->disk->open_mutex);
+	if (lazy)
+		mutex_lock(&device->disk->open_mutex);
+	else
+		ret = mutex_lock_killable(&device->disk->open_mutex);
 	if (ret)
 		return ret;
 	if (disk_openers(device->disk))
@@ -392,7 +359,7 @@ static int vhdx_device_mark_dying(struct vhdx_device *device, bool lazy)
 	return ret;
 }
 
-/* @device is in state DETACHING, so the caller's. */
+/* @device is in state ATTACHING or DETACHING, so the caller's. */
 static int vhdx_device_remove(struct vhdx_device *device, bool lazy,
 			      int *unclean)
 {
@@ -409,6 +376,38 @@ static int vhdx_device_remove(struct vhdx_device *device, bool lazy,
 	del_gendisk(device->disk);
 	*unclean = vhdx_device_destroy(device);
 	pr_info("vhdx%d: detached\n", index);
+	return 0;
+}
+
+/**
+ * vhdx_device_add() - make the disk of a device appear
+ * @device: from vhdx_device_create()
+ * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
+ *
+ * Its partitions are there when this returns. A task that is being killed would
+ * have them missing, and nobody is left to detach the disk: it goes again, at
+ * once or when whoever was quick to open it closes it.
+ *
+ * Context: process context, may sleep.
+ * Return: 0, and @device is not the caller's any more; or a negative errno, and
+ * it is as before.
+ */
+int vhdx_device_add(struct vhdx_device *device, char *error)
+{
+	int unclean;
+	int ret;
+
+	ret = device_add_disk(NULL, device->disk, vhdx_device_groups);
+	if (ret == -ENOMEM)
+		return ret;
+	if (ret)
+		return vhdx_refuse(error, ret, "the disk could not be added: %pe",
+				   ERR_PTR(ret));
+	vhdx_device_announce(device);
+	if (fatal_signal_pending(current))
+		vhdx_device_remove(device, true, &unclean);
+	else
+		vhdx_device_release_state(device);
 	return 0;
 }
 

@@ -47,6 +47,12 @@
 
 #include "cmd.h"
 
+/*
+ * Each request, each queue and the journal: were all requests to wait for a file
+ * system, reads that need not would still have a thread.
+ */
+#define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
+
 /* How long a change may stay in memory alone when nobody asks for a flush. */
 #define VHDX_COMMIT_DELAY	(2 * HZ)
 
@@ -338,8 +344,8 @@ int vhdx_requests_init(struct vhdx_device *device)
 	 * Unbound: at depth the submitting CPU has enough to do with the
 	 * completions, and the scheduler finds a free one.
 	 */
-	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND, 0,
-					    device->index);
+	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND,
+					    VHDX_MAX_WORKS, device->index);
 	if (!device->workqueue)
 		return -ENOMEM;
 
@@ -359,23 +365,57 @@ int vhdx_requests_init(struct vhdx_device *device)
 }
 
 /**
- * vhdx_requests_drain() - wait for all that is done for a device
+ * struct vhdx_finish - the end of writing, on its way through a work
+ * @work: does it
+ * @image: what is to be left clean
+ * @ret: how that went
+ */
+struct vhdx_finish {
+	struct work_struct work;
+	struct vhdx_image *image;
+	int ret;
+};
+
+static void vhdx_finish_work(struct work_struct *work)
+{
+	struct vhdx_finish *finish =
+		container_of(work, struct vhdx_finish, work);
+	unsigned int flags = vhdx_io_save();
+
+	finish->ret = vhdx_image_finish(finish->image);
+	vhdx_io_restore(flags);
+}
+
+/**
+ * vhdx_requests_finish() - wait for all that is done for a device, and end it
  * @device: no request of it is left
  *
- * When this returns nobody calls image/ any more.
+ * When this returns nobody calls image/ any more. The image is left clean by a
+ * work: a signal or a limit on file sizes is the affair of the task that
+ * detaches, and must not make a write of the journal fail.
  *
  * Context: process context, may sleep.
+ * Return: 0, or the negative errno of why the image's log is to be replayed.
  */
-void vhdx_requests_drain(struct vhdx_device *device)
+int vhdx_requests_finish(struct vhdx_device *device)
 {
+	struct vhdx_finish finish = { .image = device->image };
+
 	cancel_delayed_work_sync(&device->commit_work);
 	/* A work may still be returning from its last request. */
 	drain_workqueue(device->workqueue);
+	if (!device->writable)
+		return 0;
+	INIT_WORK_ONSTACK(&finish.work, vhdx_finish_work);
+	queue_work(device->workqueue, &finish.work);
+	flush_work(&finish.work);
+	destroy_work_on_stack(&finish.work);
+	return finish.ret;
 }
 
 /**
  * vhdx_requests_exit() - undo vhdx_requests_init()
- * @device: drained
+ * @device: finished
  *
  * Context: process context, may sleep.
  */

@@ -264,6 +264,7 @@ static void io_complete(struct kiocb *iocb, long ret)
 static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
 {
 	struct file *file = vhdx_cmd_device(cmd)->backing->io;
+	bool write = is_write(cmd);
 	ssize_t ret;
 
 	/* The flags are our own; the file's are the business of its users. */
@@ -277,16 +278,20 @@ static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
 		cmd->iocb.ki_complete = io_complete;
 	}
 
+	if (write && !vhdx_backing_start_write(&cmd->iocb, cmd->wait)) {
+		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+
 	/*
 	 * The file system may look at the iterator's memory after the I/O has
 	 * completed: the request must not end before it has let go.
 	 */
 	atomic_set(&cmd->ref, 2);
-	if (is_write(cmd)) {
+	if (write) {
 		cmd->iocb.ki_flags |= IOCB_WRITE;
 		if (cmd->write.fua && cmd->write.durable)
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
-		vhdx_backing_start_write(&cmd->iocb);
 		ret = file->f_op->write_iter(&cmd->iocb, iter);
 	} else {
 		ret = file->f_op->read_iter(&cmd->iocb, iter);
@@ -331,11 +336,6 @@ void vhdx_cmd_transfer(struct vhdx_cmd *cmd)
 		return;
 	}
 	while (next_extent(cmd)) {
-		if (is_write(cmd) && !cmd->wait &&
-		    vhdx_backing_is_frozen(vhdx_cmd_device(cmd)->backing)) {
-			vhdx_cmd_queue_work(cmd);
-			return;
-		}
 		make_iter(cmd, &iter);
 		if (!cmd->zero) {
 			submit(cmd, &iter);

@@ -162,7 +162,9 @@ int vhdx_journal_refill(struct vhdx_journal *j)
 	u64 bytes = bytes_ahead(j);
 	int ret;
 
-	if (vhdx_space_fresh(space) >= bytes || fill_gaps(j, bytes))
+	/* Half is enough: blocks that are being written are missing as well. */
+	if (vhdx_space_fresh(space) >= DIV_ROUND_UP(bytes, 2) ||
+	    fill_gaps(j, bytes))
 		return 0;
 	if (READ_ONCE(j->failed))
 		return -EIO;

@@ -229,6 +229,7 @@ void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush);
 void vhdx_image_commit(struct vhdx_image *img);
 int vhdx_image_failed(const struct vhdx_image *img);
 enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img);
+u64 vhdx_image_end(const struct vhdx_image *img);
 void vhdx_image_work(struct vhdx_image *img);
 int vhdx_image_finish(struct vhdx_image *img);
 

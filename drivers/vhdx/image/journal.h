@@ -94,7 +94,7 @@ struct vhdx_generation {
  * @pages: every struct vhdx_page
  * @freed_new: runs freed since the last snapshot
  * @freed_durable: runs whose release is durable, not drained yet
- * @active_pages: that are dirty or reserved
+ * @active_pages: that are dirty, reserved or being committed
  * @changed: the first change of this open is stable in both headers
  * @failed: 0, or why nothing is written any more
  * @room_wanted: writes are parked until the next entry has room

@@ -286,6 +286,18 @@ int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 }
 
 /**
+ * vhdx_image_end() - where the last structure or block of an image ends
+ * @img: open for writing, and nothing written yet
+ *
+ * Context: process context.
+ * Return: bytes from the start of the file, a multiple of 1 MiB.
+ */
+u64 vhdx_image_end(const struct vhdx_image *img)
+{
+	return vhdx_space_end(img->space);
+}
+
+/**
  * vhdx_image_close() - give an image back
  * @img: may be NULL
  *

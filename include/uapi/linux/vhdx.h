@@ -39,7 +39,8 @@ struct vhdx_ctl_version {
  * of DIRECT_IO and BUFFERED_IO; without either the driver chooses.
  */
 #define VHDX_ATTACH_READ_ONLY	(1U << 0)
-#define VHDX_ATTACH_AUTOCLEAR	(1U << 1)	/* detach at the last close */
+/* detach at the last close, once somebody has claimed the disk (mounted it, ...) */
+#define VHDX_ATTACH_AUTOCLEAR	(1U << 1)
 #define VHDX_ATTACH_DIRECT_IO	(1U << 2)	/* or fail */
 #define VHDX_ATTACH_BUFFERED_IO	(1U << 3)
 #define VHDX_ATTACH_NO_PART_SCAN (1U << 4)	/* no partitions, now or later */
