@@ -602,11 +602,40 @@ static int cmd_race(const char *image, long count)
 	return failures > 0;
 }
 
+/* It goes by itself, when whoever has it open closes it. */
+static bool is_going(int index)
+{
+	char path[64], flag = '1';
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/vhdx%d/vhdx/autoclear", index);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, &flag, 1) != 1)
+		flag = '1';
+	close(fd);
+	return flag == '1';
+}
+
+/* All that was behind it is, in a moment: the disk itself is first to go. */
+static bool is_gone(int index)
+{
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		if (!detach(index))
+			return false;
+		if (errno != EBUSY)
+			break;
+		usleep(10000);
+	}
+	return errno == ENXIO;
+}
+
 /* An attach that is killed leaves a disk or nothing, never half of one. */
 static int cmd_kill(const char *image, long count)
 {
 	long i, whole = 0, none = 0, bad = 0;
-	int status, go[2];
+	int status, tries, go[2];
 	pid_t pid;
 	char c;
 
@@ -632,12 +661,16 @@ static int cmd_kill(const char *image, long count)
 		waitpid(pid, &status, 0);
 		close(go[0]);
 		close(go[1]);
+		/* The kernel may still have it open from looking for partitions. */
+		for (tries = 0; tries < 1000 && disk_exists(0) && is_going(0);
+		     tries++)
+			usleep(10000);
 		if (disk_exists(0)) {
 			read_ends(0);
 			bad += detach(0) != 0;
 			whole++;
 		} else {
-			bad += detach(0) != -1 || errno != ENXIO;
+			bad += !is_gone(0);
 			bad += !WIFSIGNALED(status);
 			none++;
 		}

@@ -69,7 +69,7 @@ for at in 0 16 32 48 160 176 192 208; do
 	dd if=/tmp/new of="$dev" bs=64K seek=$at oflag=direct conv=notrunc status=none 2>"/tmp/err$at" &
 	pids="$pids $!"
 done
-blkdiscard -z -o 3M -l 64K "$dev" 2>/tmp/err-zero &
+blkdiscard -z -o 3584K -l 64K "$dev" 2>/tmp/err-zero &
 pids="$pids $!"
 sleep 2
 sync "$dev" 2>/tmp/err-sync &
@@ -106,7 +106,7 @@ dd if=/tmp/old of=$raw conv=notrunc bs=1M status=none
 for at in 0 16 32 48 160 176 192 208; do
 	dd if=/tmp/new of=$raw bs=64K seek=$at conv=notrunc status=none
 done
-fallocate -z -n -o 3M -l 64K $raw
+fallocate -z -n -o 3584K -l 64K $raw
 shows "$dev" $raw
 ok 'thawed: all of it is there' $?
 
