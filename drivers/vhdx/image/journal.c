@@ -494,6 +494,13 @@ static int first_change(struct vhdx_journal *j)
 	int ret;
 
 	if (!j->guids_changed) {
+		/* A header may lie in a hole but for its fields (QEMU's do). */
+		ret = allocate_file(j, VHDX_HEADER_1_OFFSET, VHDX_HEADER_SIZE);
+		if (!ret)
+			ret = allocate_file(j, VHDX_HEADER_2_OFFSET,
+					    VHDX_HEADER_SIZE);
+		if (ret)
+			return ret;
 		ret = change_write_guids(j, true);
 		if (ret) {
 			vhdx_journal_latch(j, ret);
