@@ -3,7 +3,7 @@
 #
 # The file system below is full: a write that needs space fails with that, all
 # else goes on, and after room was made so do writes. Prints TAP.
-# kernels: debug
+# kernels: 6.12
 # vm: -m 128
 set -u
 
