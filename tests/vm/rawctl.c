@@ -709,6 +709,23 @@ static void arm(void)
 }
 
 /*
+ * Ends the injection; @text receives how far away the failure still was. Either
+ * call may be what fails: then it was not in the attach.
+ */
+static void disarm(int nth, char *text, size_t size)
+{
+	memset(text, 0, size);
+	if (pread(nth, text, size - 1, 0) < 0) {
+		if (errno != EFAULT)
+			err(1, "fail-nth");
+		text[0] = '1';
+	}
+	while (pwrite(nth, "0", 1, 0) < 0)
+		if (errno != EFAULT)
+			err(1, "fail-nth");
+}
+
+/*
  * The n-th thing that can fail in an attach fails, for every n there is. What
  * the kernel can do without (a name in sysfs, an event) may as well let it
  * succeed: then the disk must work. Without a scan for partitions, which is the
@@ -737,10 +754,7 @@ static int cmd_fail(const char *image)
 			err(1, "fail-nth");
 		ret = do_attach(&arg);
 		saved = errno;
-		memset(text, 0, sizeof(text));
-		if (pread(nth, text, sizeof(text) - 1, 0) < 0 ||
-		    pwrite(nth, "0", 1, 0) < 0)
-			err(1, "fail-nth");
+		disarm(nth, text, sizeof(text));
 		if (ret) {
 			refused++;
 			/*
