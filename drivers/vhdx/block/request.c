@@ -53,7 +53,7 @@
  */
 #define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
 
-/* How long a change may stay in memory alone when nobody asks for a flush. */
+/* When a change is committed that nobody has asked a flush for. */
 #define VHDX_COMMIT_DELAY	(2 * HZ)
 
 /*

@@ -15,7 +15,9 @@
  *
  * First change. Nothing else is written, punched or resized before a new
  * FileWriteGuid is stable in both slots: a copy of the file that was made
- * before can then be told from it, and so can a child's parent.
+ * before can then be told from it, and so can a child's parent. Only room for
+ * the two headers is asked of the host before, which changes no byte: so a full
+ * host fails the write that wanted the change, and not the journal.
  *
  * Generations. A generation is the life of one LogGuid. LogGuid may be in a
  * header only while a durable entry carries it, for a reader refuses the image
