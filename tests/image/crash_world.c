@@ -212,8 +212,7 @@ static int before(struct disk *disk, enum disk_op op, const void *buf,
 	statistics.operations++;
 	if (op == DISK_WRITE && offset + length > disk_size(disk))
 		violation("a write past the end of the file");
-	if (op != DISK_FLUSH &&
-	    !((op == DISK_WRITE || op == DISK_ALLOCATE) && is_header(offset)))
+	if (op != DISK_FLUSH && !(op == DISK_WRITE && is_header(offset)))
 		check_first_change(w, offset);
 	if (!has_fault(w) || w->fault >= FAULT_DIE ||
 	    (w->ops != w->fault_at && w->fault != FAULT_FULL))

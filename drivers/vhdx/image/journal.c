@@ -15,9 +15,7 @@
  *
  * First change. Nothing else is written, punched or resized before a new
  * FileWriteGuid is stable in both slots: a copy of the file that was made
- * before can then be told from it, and so can a child's parent. Only room for
- * the two headers is asked of the host before, which changes no byte: so a full
- * host fails the write that wanted the change, and not the journal.
+ * before can then be told from it, and so can a child's parent.
  *
  * Generations. A generation is the life of one LogGuid. LogGuid may be in a
  * header only while a durable entry carries it, for a reader refuses the image
@@ -496,16 +494,11 @@ static int first_change(struct vhdx_journal *j)
 	int ret;
 
 	if (!j->guids_changed) {
-		/* A header may lie in a hole but for its fields (QEMU's do). */
-		ret = allocate_file(j, VHDX_HEADER_1_OFFSET, VHDX_HEADER_SIZE);
-		if (!ret)
-			ret = allocate_file(j, VHDX_HEADER_2_OFFSET,
-					    VHDX_HEADER_SIZE);
-		if (ret)
-			return ret;
 		ret = change_write_guids(j, true);
 		if (ret) {
-			vhdx_journal_latch(j, ret);
+			/* A header may lie in a hole; the other slot is whole. */
+			if (!vhdx_is_no_space(ret))
+				vhdx_journal_latch(j, ret);
 			return ret;
 		}
 		j->guids_changed = true;
