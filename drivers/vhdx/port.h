@@ -12,6 +12,7 @@
 
 #include <linux/align.h>
 #include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/container_of.h>
@@ -24,6 +25,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
+#include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -293,6 +295,39 @@ typedef struct {
 #define smp_load_acquire(p)		READ_ONCE(*(p))
 #define smp_store_release(p, v)		WRITE_ONCE(*(p), v)
 #define cmpxchg(p, old, new)		__sync_val_compare_and_swap(p, old, new)
+
+/* ... and nobody else looks on. */
+struct rcu_head {
+	char unused;
+};
+
+#define __rcu
+#define rcu_read_lock()			((void)0)
+#define rcu_read_unlock()		((void)0)
+#define rcu_dereference(p)		READ_ONCE(p)
+#define rcu_dereference_raw(p)		READ_ONCE(p)
+#define rcu_access_pointer(p)		READ_ONCE(p)
+#define rcu_assign_pointer(p, v)	WRITE_ONCE(p, v)
+#define call_rcu(head, func)		func(head)
+
+static inline unsigned long find_next_le(const void *addr, unsigned long size,
+					 unsigned long offset, u8 skip)
+{
+	const u8 *byte = addr;
+
+	for (; offset < size; offset++) {
+		if (!(offset % 8) && byte[offset / 8] == skip)
+			offset += 7;
+		else if ((byte[offset / 8] ^ skip) >> (offset % 8) & 1)
+			return offset;
+	}
+	return size;
+}
+
+#define find_next_bit_le(addr, size, offset) \
+	find_next_le(addr, size, offset, 0)
+#define find_next_zero_bit_le(addr, size, offset) \
+	find_next_le(addr, size, offset, 0xFF)
 
 static inline void guid_gen(guid_t *guid)
 {

@@ -16,6 +16,7 @@
  * @errnum: negative errno; 0 when nothing was reported.
  *	-EMEDIUMTYPE: not a VHDX file at all. -EUCLEAN: the image is damaged or
  *	breaks a rule. -EOPNOTSUPP: valid, but needs what this code lacks.
+ *	-ESTALE: the parent is not the one that the image was made from.
  *	Others: what reading the file or getting memory answered.
  * @structure: the structure in the specification's words ("header 1"), or
  *	"file" where no structure is meant. A constant string.
@@ -26,6 +27,9 @@
  *	the start of the file
  * @value: the offending value, shown when @has_value
  * @has_value: @value means something
+ * @guid: a GUID that @field holds, and the one that @reason speaks of; shown when
+ *	@has_guids
+ * @has_guids: @guid means something
  */
 struct vhdx_error {
 	int errnum;
@@ -35,6 +39,8 @@ struct vhdx_error {
 	u64 offset;
 	u64 value;
 	bool has_value;
+	guid_t guid[2];
+	bool has_guids;
 };
 
 int vhdx_fail(struct vhdx_error *err, int errnum, const char *structure,
@@ -42,6 +48,9 @@ int vhdx_fail(struct vhdx_error *err, int errnum, const char *structure,
 int vhdx_fail_value(struct vhdx_error *err, int errnum, const char *structure,
 		    const char *field, u64 offset, u64 value,
 		    const char *reason);
+int vhdx_fail_guids(struct vhdx_error *err, int errnum, const char *structure,
+		    const char *field, u64 offset, const guid_t *value,
+		    const char *reason, const guid_t *other);
 int vhdx_error_print(char *buf, size_t size, const struct vhdx_error *err);
 
 #endif

@@ -322,37 +322,3 @@ const void *vhdx_block_map_page(const struct vhdx_block_map *map, u64 page)
 {
 	return map->page[page];
 }
-
-/**
- * vhdx_image_map() - find where a piece of the virtual disk is
- * @img: an open image without a parent
- * @pos: bytes from the start of the virtual disk
- * @length: bytes, more than 0; @pos + @length lies inside the disk
- * @extent: receives the piece at @pos, at most @length bytes and never past the
- *	end of the block
- *
- * Every state but FULLY_PRESENT reads as zeros: of the answers that the
- * specification allows for NOT_PRESENT, UNDEFINED and UNMAPPED, that is the one
- * that stays the same and leaks nothing.
- *
- * Context: any, takes no lock. MS-VHDX 2.5.1.1.
- */
-void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
-		    struct vhdx_extent *extent)
-{
-	const struct vhdx_geometry *geo = &img->geometry;
-	u64 block = pos >> geo->block_shift;
-	u64 in_block = pos & ((1ULL << geo->block_shift) - 1);
-	u64 entry = vhdx_block_map_entry(img->map,
-					 vhdx_bat_payload_index(geo, block));
-
-	extent->length = min_t(u64, length,
-			       (1ULL << geo->block_shift) - in_block);
-	if (vhdx_bat_state(entry) == VHDX_PAYLOAD_FULLY_PRESENT) {
-		extent->type = VHDX_EXTENT_FILE;
-		extent->offset = vhdx_bat_offset(entry) + in_block;
-	} else {
-		extent->type = VHDX_EXTENT_ZERO;
-		extent->offset = 0;
-	}
-}

@@ -10,6 +10,7 @@
 
 struct vhdx_overlay;
 struct vhdx_block_map;
+struct vhdx_bitmaps;
 struct vhdx_journal;
 struct vhdx_space;
 struct vhdx_allocation;
@@ -22,6 +23,8 @@ struct vhdx_allocation;
 #define VHDX_MAX_FILE_OFFSET	0x1000000000000ULL	/* 256 TiB */
 
 #define VHDX_GROWTH_STEP	0x4000000ULL		/* 64 MiB */
+
+#define VHDX_MAX_PARENTS	64U	/* ours as well */
 
 /**
  * struct vhdx_log_info - what the log held at open
@@ -64,6 +67,8 @@ struct vhdx_bat_counts {
  * @locator_item: its bytes
  * @geometry: what follows from the sizes
  * @bat_region, @metadata_region: point into @regions
+ * @parent: the next image of the chain, the caller's; NULL without one, and
+ *	where a differencing image was opened by itself
  * @counts: of the BAT as it is in memory; may be read at any time, each by
  *	READ_ONCE()
  * @log: what the log held
@@ -87,6 +92,7 @@ struct vhdx_image {
 	struct vhdx_geometry geometry;
 	const struct vhdx_region *bat_region;
 	const struct vhdx_region *metadata_region;
+	struct vhdx_image *parent;
 	struct vhdx_bat_counts counts;
 	struct vhdx_log_info log;
 	void (*kick)(struct vhdx_image *img);
@@ -95,6 +101,7 @@ struct vhdx_image {
 	/* private to image/ */
 	struct vhdx_overlay *overlay;		/* NULL when the log is clean */
 	struct vhdx_block_map *map;
+	struct vhdx_bitmaps *bitmaps;		/* NULL without HasParent */
 	struct vhdx_space *space;		/* NULL when read-only */
 	struct vhdx_journal *journal;		/* NULL when read-only */
 };
@@ -125,31 +132,41 @@ static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 
 #define VHDX_OPEN_WRITE		0x1U
 #define VHDX_OPEN_NO_REPLAY	0x2U
+#define VHDX_OPEN_IGNORE_ID_MISMATCH 0x4U
 
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err);
+int vhdx_image_open_child(struct vhdx_file *file, struct vhdx_image *parent,
+			  unsigned int flags, struct vhdx_image **imgp,
+			  struct vhdx_error *err);
 void vhdx_image_close(struct vhdx_image *img);
 
 enum vhdx_extent_type {
 	VHDX_EXTENT_ZERO,	/* reads as zeros */
 	VHDX_EXTENT_FILE,	/* lies in the file */
+	VHDX_EXTENT_PARENT,	/* not in this image (inside image/ only) */
 };
 
 /**
  * struct vhdx_extent - where a piece of the virtual disk is
  * @type: see above
- * @offset: in the file, bytes; meaningful for VHDX_EXTENT_FILE. What lies past
- *	img->file_size reads as zeros: the last block may end past the file's end.
+ * @image: of the chain, whose file it lies in; meaningful for VHDX_EXTENT_FILE
+ * @offset: in that file, bytes; likewise. What lies past @image->file_size reads
+ *	as zeros: the last block may end past the file's end.
  * @length: bytes
  */
 struct vhdx_extent {
 	enum vhdx_extent_type type;
+	const struct vhdx_image *image;
 	u64 offset;
 	u64 length;
 };
 
-void vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
-		    struct vhdx_extent *extent);
+int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
+		   struct vhdx_extent *extent);
+int vhdx_image_load(const struct vhdx_image *img, u64 pos, u64 length);
+u64 vhdx_image_cached(const struct vhdx_image *img);
+u64 vhdx_image_shrink(struct vhdx_image *img, u64 pages);
 
 /**
  * enum vhdx_log_state - how the log of an open image stands

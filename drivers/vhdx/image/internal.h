@@ -18,5 +18,9 @@ int vhdx_update_fail(const struct vhdx_image *img,
 		     struct vhdx_error *err, const char *reason);
 int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err);
 int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err);
+int vhdx_chain_link(struct vhdx_image *img, struct vhdx_image *parent,
+		    unsigned int flags, struct vhdx_error *err);
+int vhdx_chain_look(const struct vhdx_image *img, u64 pos, u64 length,
+		    struct vhdx_extent *extent);
 
 #endif

@@ -4,6 +4,7 @@
  * file identifier, the headers, the log (with a dirty one laid over all that
  * follows), the region table, the metadata, the BAT.
  */
+#include "bitmap.h"
 #include "block_map.h"
 #include "internal.h"
 #include "journal.h"
@@ -195,9 +196,9 @@ static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
 	u64 end = max(img->file_size, vhdx_space_end(img->space));
 	int ret;
 
-	if (img->metadata.has_parent)
-		return vhdx_fail(err, -EOPNOTSUPP, "file", NULL, 0,
-				 "a differencing image cannot be written to");
+	if (img->metadata.has_parent && !img->parent)
+		return vhdx_fail(err, -ENOLINK, "file", NULL, 0,
+				 "a differencing image cannot be written to without its parent");
 	/* Our own log entries would be refused for it. */
 	if (end > VHDX_MAX_FILE_OFFSET)
 		return vhdx_fail_value(err, -EFBIG, "file", NULL, 0, end,
@@ -212,8 +213,8 @@ static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
 	return ret;
 }
 
-static int open_image(struct vhdx_image *img, unsigned int flags,
-		      struct vhdx_error *err)
+static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
+		      unsigned int flags, struct vhdx_error *err)
 {
 	int ret;
 
@@ -235,7 +236,12 @@ static int open_image(struct vhdx_image *img, unsigned int flags,
 	if (ret)
 		return ret;
 	vhdx_geometry_init(&img->geometry, &img->metadata);
-	ret = open_blocks(img, err);
+	if (parent)
+		ret = vhdx_chain_link(img, parent, flags, err);
+	if (!ret && img->metadata.has_parent)
+		ret = vhdx_bitmaps_create(img, err);
+	if (!ret)
+		ret = open_blocks(img, err);
 	if (!ret && flags & VHDX_OPEN_WRITE)
 		ret = open_for_writing(img, err);
 	if (!ret && !(flags & VHDX_OPEN_WRITE)) {
@@ -256,27 +262,54 @@ static int open_image(struct vhdx_image *img, unsigned int flags,
  * Reads and checks everything but payload blocks. Without VHDX_OPEN_WRITE a
  * dirty log is replayed in memory and the file is never written; with it and a
  * clean log nothing is written before the first change. A differencing image
- * opens as well: what its own file holds is there, its parent is the caller's
- * affair.
+ * opens for reading only: what its own file holds is there, and zeros where its
+ * parent's data would be.
  *
  * Context: process context, may sleep; takes no locks. Seconds for a BAT of
  * hundreds of MiB, and a fatal signal ends that.
  * Return: 0; -EMEDIUMTYPE: no VHDX file; -EUCLEAN: damaged; -EOPNOTSUPP: needs
- * what is not supported; -EFBIG: too long to be written to; -E2BIG, -EINTR,
- * -ENOMEM, or what the file's operations answered.
+ * what is not supported; -ENOLINK: to be written to, and has a parent; -EFBIG:
+ * too long to be written to; -E2BIG, -EINTR, -ENOMEM, or what the file's
+ * operations answered.
  */
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err)
+{
+	return vhdx_image_open_child(file, NULL, flags, imgp, err);
+}
+
+/**
+ * vhdx_image_open_child() - open an image above its parent
+ * @file: as for vhdx_image_open()
+ * @parent: open for reading, with all of its own parents; stays the caller's,
+ *	who keeps it until vhdx_image_close(). NULL: as vhdx_image_open()
+ * @flags: as for vhdx_image_open(), and VHDX_OPEN_IGNORE_ID_MISMATCH: @parent
+ *	need not be the one that the image was made from; not for writing
+ * @imgp: receives the open image
+ * @err: filled in on failure
+ *
+ * Nothing is written, replay of a dirty log included, before the link is checked.
+ *
+ * Context: as vhdx_image_open().
+ * Return: as vhdx_image_open(); and -ESTALE: not its parent; -ELOOP: its own
+ * parent, or too many of them; -EINVAL: it has none. MS-VHDX 2.6.2.6.3.
+ */
+int vhdx_image_open_child(struct vhdx_file *file, struct vhdx_image *parent,
+			  unsigned int flags, struct vhdx_image **imgp,
+			  struct vhdx_error *err)
 {
 	struct vhdx_image *img;
 	int ret;
 
 	memset(err, 0, sizeof(*err));
+	if (flags & VHDX_OPEN_IGNORE_ID_MISMATCH && flags & VHDX_OPEN_WRITE)
+		return vhdx_fail(err, -EINVAL, "file", NULL, 0,
+				 "cannot be written to above a parent that does not match");
 	img = kzalloc(sizeof(*img), GFP_KERNEL);
 	if (!img)
 		return vhdx_no_memory(err, "file", 0);
 	img->file = file;
-	ret = open_image(img, flags, err);
+	ret = open_image(img, parent, flags, err);
 	if (ret) {
 		vhdx_image_close(img);
 		return ret;
@@ -301,6 +334,8 @@ u64 vhdx_image_end(const struct vhdx_image *img)
  * vhdx_image_close() - give an image back
  * @img: may be NULL
  *
+ * Its parent stays the caller's.
+ *
  * Context: process context, may sleep. Nobody uses @img any more.
  */
 void vhdx_image_close(struct vhdx_image *img)
@@ -309,6 +344,7 @@ void vhdx_image_close(struct vhdx_image *img)
 		return;
 	vhdx_journal_free(img->journal);
 	vhdx_space_free(img->space);
+	vhdx_bitmaps_free(img->bitmaps);
 	vhdx_block_map_free(img->map);
 	vhdx_overlay_free(img->overlay);
 	kvfree(img->locator_item);
