@@ -46,6 +46,8 @@ struct vhdx_ctl_version {
 #define VHDX_ATTACH_NO_PART_SCAN (1U << 4)	/* no partitions, now or later */
 #define VHDX_ATTACH_NO_REPLAY	(1U << 5)	/* refuse a dirty log */
 #define VHDX_ATTACH_NO_DISCARD	(1U << 6)	/* the disk cannot discard */
+/* read-only: parents need not be those that the images were made from */
+#define VHDX_ATTACH_IGNORE_ID_MISMATCH (1U << 7)
 
 /**
  * struct vhdx_ctl_attach - attach an image
