@@ -287,6 +287,7 @@ typedef struct {
 #define atomic_read(a)			((a)->value)
 /* One thread sees its own accesses in order. */
 #define smp_mb()			((void)0)
+#define smp_wmb()			((void)0)
 #define smp_mb__before_atomic()		((void)0)
 #define smp_mb__after_atomic()		((void)0)
 #define raw_smp_processor_id()		0U
@@ -307,6 +308,7 @@ struct rcu_head {
 #define rcu_dereference(p)		READ_ONCE(p)
 #define rcu_dereference_raw(p)		READ_ONCE(p)
 #define rcu_access_pointer(p)		READ_ONCE(p)
+#define rcu_dereference_protected(p, c)	READ_ONCE(p)
 #define rcu_assign_pointer(p, v)	WRITE_ONCE(p, v)
 #define call_rcu(head, func)		func(head)
 

@@ -21,24 +21,6 @@
 /* 16 MiB of memory, for 64 GiB of disk at 512 bytes a sector. */
 #define MAX_PAGES	4096U
 
-/**
- * struct vhdx_bitmap_page - 4 KiB of a bitmap block
- * @index: of the page, the bitmaps of all chunks being one
- * @used: somebody has looked since it was last passed over
- * @pins: it must stay
- * @bits: sector by sector, least significant bit of a byte first
- * @link: in the list of those that can go, oldest first
- * @rcu: for its end
- */
-struct vhdx_bitmap_page {
-	u64 index;
-	bool used;
-	u32 pins;
-	__le64 *bits;
-	struct list_head link;
-	struct rcu_head rcu;
-};
-
 struct chunk {
 	struct vhdx_bitmap_page __rcu *page[VHDX_CHUNK_PAGES];
 };
@@ -214,12 +196,17 @@ static struct vhdx_bitmap_page *make_page(u64 index)
 	return page;
 }
 
+/* A block that the chunk gets from now on is zero as well. */
 static int read_page(const struct vhdx_image *img, u64 index, void *bits)
 {
 	u64 entry = vhdx_block_map_entry(img->map,
 			vhdx_bat_bitmap_index(&img->geometry,
 					      index >> VHDX_CHUNK_PAGES_SHIFT));
 
+	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
+		memset(bits, 0, PAGE_BYTES);
+		return 0;
+	}
 	return vhdx_image_read(img, bits, PAGE_BYTES, vhdx_bat_offset(entry) +
 			       place_in_chunk(index) * PAGE_BYTES);
 }
@@ -279,7 +266,7 @@ static bool keep_page(struct vhdx_bitmaps *bitmaps,
 /**
  * vhdx_bitmaps_load() - read the page of a sector bitmap
  * @img: a differencing image
- * @sector: in a chunk that has a bitmap block
+ * @sector: whose
  *
  * Context: process context, may sleep; reads the file.
  * Return: 0, and vhdx_bitmaps_run() will most likely find the page; or what the
@@ -306,6 +293,171 @@ int vhdx_bitmaps_load(const struct vhdx_image *img, u64 sector)
 	} while (!keep_page(bitmaps, page, gone));
 	let_go(bitmaps, MAX_PAGES, U64_MAX);
 	return 0;
+}
+
+static struct vhdx_bitmap_page *try_pin(struct vhdx_bitmaps *bitmaps, u64 index)
+{
+	struct chunk *chunk = find_chunk(bitmaps, index);
+	struct vhdx_bitmap_page *page = NULL;
+
+	spin_lock(&bitmaps->lock);
+	if (chunk)
+		page = rcu_dereference_protected(chunk->page[place_in_chunk(index)],
+						 lockdep_is_held(&bitmaps->lock));
+	if (page && !page->pins++) {
+		list_del(&page->link);
+		bitmaps->pages--;
+	}
+	spin_unlock(&bitmaps->lock);
+	return page;
+}
+
+/**
+ * vhdx_bitmaps_pin() - get pages of a sector bitmap, and keep them in memory
+ * @img: a differencing image
+ * @sector: the first page has it
+ * @pages: how many, of one chunk
+ * @wait: the file may be read
+ * @pinned: receives the pages
+ *
+ * Context: process context, may sleep.
+ * Return: 0; -EAGAIN: the file has to be read; or what reading it answered.
+ */
+int vhdx_bitmaps_pin(const struct vhdx_image *img, u64 sector, u32 pages,
+		     bool wait, struct vhdx_bitmap_page **pinned)
+{
+	u64 index = sector >> VHDX_BITMAP_PAGE_SHIFT;
+	int ret = -EAGAIN;
+	u32 n = 0;
+
+	while (n < pages) {
+		pinned[n] = try_pin(img->bitmaps, index + n);
+		if (pinned[n]) {
+			n++;
+			continue;
+		}
+		if (wait)
+			ret = vhdx_bitmaps_load(img, (index + n) <<
+						VHDX_BITMAP_PAGE_SHIFT);
+		if (ret) {
+			vhdx_bitmaps_unpin(img, pinned, n);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * vhdx_bitmaps_unpin() - undo vhdx_bitmaps_pin(), and vhdx_bitmap_page_pin()
+ * @img: a differencing image
+ * @pinned: the pages
+ * @pages: how many
+ *
+ * Context: any that may take a spinlock.
+ */
+void vhdx_bitmaps_unpin(const struct vhdx_image *img,
+			struct vhdx_bitmap_page **pinned, u32 pages)
+{
+	struct vhdx_bitmaps *bitmaps = img->bitmaps;
+	u32 n;
+
+	if (!pages)
+		return;
+	spin_lock(&bitmaps->lock);
+	for (n = 0; n < pages; n++) {
+		if (--pinned[n]->pins)
+			continue;
+		list_add_tail(&pinned[n]->link, &bitmaps->list);
+		bitmaps->pages++;
+	}
+	spin_unlock(&bitmaps->lock);
+}
+
+/**
+ * vhdx_bitmap_page_pin() - keep a page in memory once more
+ * @img: a differencing image
+ * @page: pinned already
+ *
+ * Context: any that may take a spinlock.
+ */
+void vhdx_bitmap_page_pin(const struct vhdx_image *img,
+			  struct vhdx_bitmap_page *page)
+{
+	spin_lock(&img->bitmaps->lock);
+	page->pins++;
+	spin_unlock(&img->bitmaps->lock);
+}
+
+/* Of @sectors from @sector on those that the page has, from its start. */
+static bool clip(const struct vhdx_bitmap_page *page, u64 sector, u64 sectors,
+		 u32 *first, u32 *end)
+{
+	u64 start = page->index << VHDX_BITMAP_PAGE_SHIFT;
+
+	if (sector + sectors <= start ||
+	    sector >= start + VHDX_BITMAP_PAGE_SECTORS)
+		return false;
+	*first = sector > start ? sector - start : 0;
+	*end = min_t(u64, sector + sectors - start, VHDX_BITMAP_PAGE_SECTORS);
+	return true;
+}
+
+/**
+ * vhdx_bitmap_page_fill() - set or clear the bits of sectors
+ * @page: pinned
+ * @sector: the first
+ * @sectors: how many; those that are not the page's are left out
+ * @present: set them
+ *
+ * Other blocks' bits are in words of their own.
+ *
+ * Context: under map_sem and the lock of the shard of the block.
+ * Return: true when any bit changed. MS-VHDX 2.4.
+ */
+bool vhdx_bitmap_page_fill(struct vhdx_bitmap_page *page, u64 sector,
+			   u64 sectors, bool present)
+{
+	bool changed = false;
+	u32 first, end, i;
+	__le64 old, bits;
+	u64 mask;
+
+	if (!clip(page, sector, sectors, &first, &end))
+		return false;
+	/* What a bit promises has been written before it can be seen. */
+	smp_wmb();
+	for (i = ALIGN_DOWN(first, 64U); i < end; i += 64) {
+		mask = U64_MAX;
+		if (i < first)
+			mask &= U64_MAX << (first - i);
+		if (end - i < 64)
+			mask &= U64_MAX >> (64 - (end - i));
+		old = page->bits[i / 64];
+		bits = present ? old | cpu_to_le64(mask) :
+				 old & cpu_to_le64(~mask);
+		if (bits == old)
+			continue;
+		WRITE_ONCE(page->bits[i / 64], bits);
+		changed = true;
+	}
+	return changed;
+}
+
+/**
+ * vhdx_bitmap_page_is_full() - are all of some sectors in this file
+ * @page: pinned
+ * @sector: the first
+ * @sectors: how many; those that are not the page's are left out
+ *
+ * Context: under map_sem and the lock of the shard of the block.
+ */
+bool vhdx_bitmap_page_is_full(const struct vhdx_bitmap_page *page, u64 sector,
+			      u64 sectors)
+{
+	u32 first, end;
+
+	return !clip(page, sector, sectors, &first, &end) ||
+	       find_next_zero_bit_le(page->bits, end, first) == end;
 }
 
 /**

@@ -62,10 +62,9 @@ static u64 bytes_ahead(const struct vhdx_journal *j)
 {
 	const struct vhdx_image *img = j->img;
 	u64 block = 1ULL << img->geometry.block_shift;
-	u64 present, missing;
+	u64 disk = img->geometry.payload_blocks * block;
+	u64 missing = disk - min(disk, vhdx_image_allocated(img));
 
-	present = READ_ONCE(img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT]);
-	missing = (img->geometry.payload_blocks - present) * block;
 	return ALIGN_DOWN(max(min(vhdx_journal_step(j), missing), block), block);
 }
 

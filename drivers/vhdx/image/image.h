@@ -197,8 +197,10 @@ enum vhdx_write_want {
  * struct vhdx_write - a change of one piece of the virtual disk
  * @pos: bytes from the start of the virtual disk
  * @length: bytes
- * @in_place: zero what is there, allocate nothing
+ * @in_place: zero what is there, allocate only where the parent would be seen
+ * @hint: with @in_place, a discard: the parent may stay where it is seen
  * @fua: say in @durable whether the mapping is
+ * @wait: the file may be read for it
  * @resume: called from the worker when a parked write may try again
  * @extent: where the data goes (out)
  * @durable: the data's own flush is all that is missing (out, with @fua)
@@ -207,7 +209,9 @@ struct vhdx_write {
 	u64 pos;
 	u64 length;
 	bool in_place;
+	bool hint;
 	bool fua;
+	bool wait;
 	void (*resume)(struct vhdx_write *write);
 	struct vhdx_extent extent;
 	bool durable;

@@ -30,7 +30,11 @@
  * flushed: a torn entry ends the run before it, so the change is there whole or
  * not at all. The same flush makes the data stable that the entry maps: in an
  * image without a parent the fresh run read as zeros before, which is what an
- * unflushed write may read as, so entry and data need no order between them.
+ * unflushed write may read as, so entry and data need no order between them. In a
+ * child that is not so: what hides the parent, a bit or an entry that was
+ * NOT_PRESENT or PARTIALLY_PRESENT, would show zeros where the parent's data was
+ * a moment ago. So the data that a snapshot hides the parent for is flushed before
+ * its entry is written.
  *
  * Checkpoint. Pages go to their place in the BAT only as they were logged, never
  * newer: a page in place that no entry repeats must not name what is not
@@ -93,11 +97,6 @@ static int allocate_file(struct vhdx_journal *j, u64 offset, u64 length)
 	int ret = file_of(j)->ops->allocate(file_of(j), offset, length);
 
 	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
-static u64 page_offset_in_file(const struct vhdx_journal *j, u64 index)
-{
-	return j->img->bat_region->file_offset + index * PAGE_BYTES;
 }
 
 /**
@@ -215,7 +214,7 @@ static void pool_put(struct vhdx_journal *j, void *copy)
  * the runs that it frees and the flushes that it will answer.
  */
 static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
-			 struct list_head *flushes)
+			 struct list_head *flushes, bool *hides)
 {
 	struct vhdx_page *page;
 	u32 n = 0;
@@ -226,8 +225,7 @@ static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
 			continue;
 		j->snapshot[n].page = page;
 		j->snapshot[n].copy = pool_get(j);
-		memcpy(j->snapshot[n].copy,
-		       vhdx_block_map_page(j->img->map, page->index),
+		memcpy(j->snapshot[n].copy, vhdx_page_bytes(j, page),
 		       PAGE_BYTES);
 		n++;
 		page->dirty = false;
@@ -237,6 +235,8 @@ static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
 	list_splice_tail_init(&j->freed_new, freed);
 	list_splice_tail_init(&j->flushes, flushes);
 	j->want_commit = false;
+	*hides = j->hides;
+	j->hides = false;
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
 	return n;
@@ -244,7 +244,7 @@ static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
 
 /* The entry is not durable: all of it is dirty again. */
 static void undo_snapshot(struct vhdx_journal *j, u32 n,
-			  struct list_head *freed)
+			  struct list_head *freed, bool hides)
 {
 	u32 i;
 
@@ -258,6 +258,7 @@ static void undo_snapshot(struct vhdx_journal *j, u32 n,
 	}
 	spin_lock(&j->lock);
 	list_splice_tail_init(freed, &j->freed_new);
+	j->hides |= hides;
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
 }
@@ -309,7 +310,7 @@ static int write_in_place(struct vhdx_journal *j, u32 n)
 	for (i = 0; i < count; i++) {
 		page = j->in_place[i];
 		ret = write_file(j, page->logged, PAGE_BYTES,
-				 page_offset_in_file(j, page->index));
+				 vhdx_page_offset(j, page));
 		if (ret)
 			return ret;
 	}
@@ -327,11 +328,8 @@ static void forget_in_place(struct vhdx_journal *j, u32 n)
 			continue;
 		pool_put(j, page->logged);
 		page->logged = NULL;
-		if (vhdx_page_is_active(page))
-			continue;
-		j->page[page->index] = NULL;
-		list_del(&page->link);
-		kfree(page);
+		if (!vhdx_page_is_active(page))
+			vhdx_page_forget(j, page);
 	}
 	up_write(&j->map_sem);
 }
@@ -354,7 +352,7 @@ static int write_entry(struct vhdx_journal *j, u32 n, const guid_t *log_guid,
 
 	for (i = 0; i < n; i++) {
 		j->log_page[i].file_offset =
-			page_offset_in_file(j, j->snapshot[i].page->index);
+			vhdx_page_offset(j, j->snapshot[i].page);
 		j->log_page[i].data = j->snapshot[i].copy;
 	}
 	vhdx_log_entry_encode(&entry, log_guid, j->log_page, j->entry);
@@ -415,10 +413,18 @@ static int start_generation(struct vhdx_journal *j, u32 n)
 	return 0;
 }
 
-static int log_snapshot(struct vhdx_journal *j, u32 n)
+static int log_snapshot(struct vhdx_journal *j, u32 n, bool hides)
 {
 	const struct vhdx_generation *gen = &j->generation;
+	int ret;
 
+	if (hides) {
+		ret = flush_file(j);
+		if (ret) {
+			vhdx_journal_latch(j, ret);
+			return ret;
+		}
+	}
 	if (gen->active &&
 	    gen->used + vhdx_log_entry_length(n) <= j->half_length)
 		return append_entry(j, n);
@@ -441,14 +447,15 @@ static int commit(struct vhdx_journal *j, bool *didp)
 	LIST_HEAD(flushes);
 	LIST_HEAD(freed);
 	int ret = 0;
+	bool hides;
 	u32 n;
 
-	n = take_snapshot(j, &freed, &flushes);
+	n = take_snapshot(j, &freed, &flushes, &hides);
 	*didp = n || !list_empty(&flushes);
 	if (n) {
-		ret = log_snapshot(j, n);
+		ret = log_snapshot(j, n, hides);
 		if (ret)
-			undo_snapshot(j, n, &freed);
+			undo_snapshot(j, n, &freed, hides);
 		else
 			keep_snapshot(j, n, &freed);
 	} else if (!list_empty(&flushes)) {
@@ -564,6 +571,18 @@ static void fail_everything(struct vhdx_journal *j)
 	resume_parked(j);
 }
 
+/* Where in the file: of the BAT region, then of the bitmap blocks by chunk. */
+static u64 metadata_mib(const struct vhdx_journal *j, u64 mib)
+{
+	const struct vhdx_image *img = j->img;
+	u64 bat_mib = img->bat_region->length / VHDX_MIB;
+
+	if (mib < bat_mib)
+		return img->bat_region->file_offset + mib * VHDX_MIB;
+	return vhdx_bat_offset(vhdx_block_map_entry(img->map,
+			vhdx_bat_bitmap_index(&img->geometry, mib - bat_mib)));
+}
+
 /* A write must not fail later, in a commit, because the host is full. */
 static void prepare_pages(struct vhdx_journal *j)
 {
@@ -581,8 +600,7 @@ static void prepare_pages(struct vhdx_journal *j)
 		spin_unlock(&j->lock);
 		if (mib == U64_MAX)
 			return;
-		ret = allocate_file(j, j->img->bat_region->file_offset +
-				    mib * VHDX_MIB, VHDX_MIB);
+		ret = allocate_file(j, metadata_mib(j, mib), VHDX_MIB);
 		if (ret) {
 			fail_parked(j, VHDX_WANT_PAGE, ret);
 			return;
@@ -848,7 +866,7 @@ static int make_pool(struct vhdx_journal *j)
  */
 int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 {
-	u64 bat_mib = img->bat_region->length / VHDX_MIB;
+	u64 mib = img->bat_region->length / VHDX_MIB + img->geometry.chunks;
 	u32 log_length = vhdx_image_header(img)->log_length ? : VHDX_MIB;
 	struct vhdx_journal *j;
 	u32 i;
@@ -888,7 +906,8 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	j->log_page = kvcalloc(j->max_pages, sizeof(*j->log_page), GFP_KERNEL);
 	j->in_place = kvcalloc(j->half_length / PAGE_BYTES,
 			       sizeof(*j->in_place), GFP_KERNEL);
-	j->prepared = kvcalloc(DIV_ROUND_UP(bat_mib, BITS_PER_LONG),
+	j->bat_pages = img->bat_region->length / PAGE_BYTES;
+	j->prepared = kvcalloc(DIV_ROUND_UP(mib, BITS_PER_LONG),
 			       sizeof(*j->prepared), GFP_KERNEL);
 	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
 	    !j->in_place || !j->prepared || make_pool(j))

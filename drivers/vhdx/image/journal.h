@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The writing half of an open image: what journal.c, write.c and space.c share.
+ * The writing half of an open image: what its files share.
  */
 #ifndef VHDX_IMAGE_JOURNAL_H
 #define VHDX_IMAGE_JOURNAL_H
 
+#include "bitmap.h"
 #include "image.h"
 #include "io_track.h"
 #include "space.h"
@@ -12,24 +13,41 @@
 #define VHDX_SHARDS		16
 
 /**
- * struct vhdx_page - a 4 KiB page of the BAT that is not in place and clean
- * @index: of the page in the BAT
+ * struct vhdx_page - a 4 KiB page of metadata that is not in place and clean
+ * @index: see struct vhdx_page_ref
+ * @bits: likewise
  * @reserved: blocks that may yet make it dirty
  * @dirty: changed since the last snapshot
  * @committing: in a snapshot that is not durable yet
  * @logged: the last version that is durable in the log and not in place, or
  *	NULL; 4 KiB
  * @link: in journal->pages
- * Guarded by the shard's lock of the page, and by map_sem held for writing.
+ * Guarded by journal->lock for who holds map_sem for reading, or by map_sem held
+ * for writing.
  */
 struct vhdx_page {
 	u64 index;
+	struct vhdx_bitmap_page *bits;
 	u32 reserved;
 	bool dirty;
 	bool committing;
 	void *logged;
 	struct list_head link;
 };
+
+/**
+ * struct vhdx_page_ref - which page
+ * @index: the pages of the BAT region, then those of the bitmap blocks, chunk by
+ *	chunk
+ * @bits: of a bitmap block, pinned; NULL for a page of the BAT
+ */
+struct vhdx_page_ref {
+	u64 index;
+	struct vhdx_bitmap_page *bits;
+};
+
+/* The pages that one change may touch: two of the BAT, and a block's bits. */
+#define VHDX_MAX_CHANGE_PAGES	(2 + VHDX_MAX_BLOCK_BITS)
 
 /* It takes, or may take, room in the next entry. */
 static inline bool vhdx_page_is_active(const struct vhdx_page *page)
@@ -38,14 +56,19 @@ static inline bool vhdx_page_is_active(const struct vhdx_page *page)
 }
 
 /**
- * struct vhdx_allocation - a fresh run that writers are filling
+ * struct vhdx_allocation - a run that writers are filling
  * @block: payload block
  * @offset: of the run, bytes from the start of the file
  * @users: writes that have begun and not ended
  * @published: the block's entry names the run
  * @dropped: a discard came in between, the run is not to be published any more
+ * @partial: sectors are published one by one, by their bits
+ * @borrowed: the run was the block's before, and stays that when nothing is
+ *	published
  * @run: memory for a run that the end of this frees
  * @link: in the shard's list while a further writer may join
+ * @bits: with @partial, the pages that have the block's bits, pinned and
+ *	reserved
  */
 struct vhdx_allocation {
 	u64 block;
@@ -53,8 +76,11 @@ struct vhdx_allocation {
 	u32 users;
 	bool published;
 	bool dropped;
+	bool partial;
+	bool borrowed;
 	struct vhdx_run *run;
 	struct list_head link;
+	struct vhdx_bitmap_page *bits[];
 };
 
 /**
@@ -87,7 +113,9 @@ struct vhdx_generation {
  * @map_sem: held for reading by who changes entries, for writing by a snapshot;
  *	outside of the locks of the shards
  * @shard: see struct vhdx_shard
- * @page: by index in the BAT, NULL for a page that is in place and clean
+ * @page: by index in the BAT, NULL for a page that is in place and clean; those
+ *	of the bitmap blocks hang on struct vhdx_bitmap_page
+ * @bat_pages: of the BAT region, which is where the index of the others begins
  * @lock: guards the lists and wishes below, and the image's counts; innermost
  * @parked: writes that wait for the worker
  * @flushes: that wait for a commit
@@ -100,6 +128,7 @@ struct vhdx_generation {
  * @room_wanted: writes are parked until the next entry has room
  * @want_space: a refill was asked for
  * @want_commit: a commit was asked for
+ * @hides: what changed since the last snapshot hides the parent
  * The rest belongs to the worker alone.
  */
 struct vhdx_journal {
@@ -107,6 +136,7 @@ struct vhdx_journal {
 	struct rw_semaphore map_sem;
 	struct vhdx_shard shard[VHDX_SHARDS];
 	struct vhdx_page **page;
+	u64 bat_pages;
 	struct vhdx_io_track io;
 
 	spinlock_t lock;	/* what follows, up to the worker's own */
@@ -121,6 +151,7 @@ struct vhdx_journal {
 	bool room_wanted;
 	bool want_space;
 	bool want_commit;
+	bool hides;
 
 	struct list_head draining;
 	bool drain_wanted;
@@ -150,6 +181,22 @@ struct vhdx_snapshot_page {
 	void *copy;
 };
 
+/* page.c */
+struct vhdx_page *vhdx_page_find(const struct vhdx_journal *j,
+				 const struct vhdx_page_ref *ref);
+bool vhdx_pages_reserve(struct vhdx_journal *j,
+			const struct vhdx_page_ref *ref, u32 n,
+			struct list_head *spare);
+void vhdx_pages_unreserve(struct vhdx_journal *j,
+			  const struct vhdx_page_ref *ref, u32 n);
+bool vhdx_pages_durable(struct vhdx_journal *j,
+			const struct vhdx_page_ref *ref, u32 n);
+const void *vhdx_page_bytes(const struct vhdx_journal *j,
+			    const struct vhdx_page *page);
+u64 vhdx_page_offset(const struct vhdx_journal *j, const struct vhdx_page *page);
+void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page);
+
+/* journal.c, growth.c */
 int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err);
 void vhdx_journal_free(struct vhdx_journal *j);
 int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
@@ -164,6 +211,7 @@ static inline void vhdx_journal_kick(struct vhdx_journal *j)
 	j->img->kick(j->img);
 }
 
+/* Whose lock guards the entries of a page of the BAT. */
 static inline struct vhdx_shard *vhdx_journal_shard(struct vhdx_journal *j,
 						    u64 page)
 {
@@ -182,7 +230,7 @@ static inline u64 vhdx_journal_step(const struct vhdx_journal *j)
 	return j->img->growth_step ? : VHDX_GROWTH_STEP;
 }
 
-/* The host has room for the page where it is in the file. */
+/* The host has room for the page where it is in the file; by the MiB. */
 static inline bool vhdx_journal_prepared(const struct vhdx_journal *j, u64 page)
 {
 	u64 mib = page * VHDX_LOG_SECTOR_SIZE / VHDX_MIB;

@@ -21,13 +21,15 @@
  * @lock: guards what follows
  * @fresh: runs that are claimed, in the file, stable, and read as zeros
  * @fresh_bytes: in them
+ * @parts: what vhdx_space_take_part() has left of such runs
  */
 struct vhdx_space {
 	u64 leaves;
 	unsigned long **leaf;
-	spinlock_t lock;	/* @fresh, @fresh_bytes */
+	spinlock_t lock;	/* @fresh, @fresh_bytes, @parts */
 	struct list_head fresh;
 	u64 fresh_bytes;
+	struct list_head parts;
 };
 
 /**
@@ -46,6 +48,7 @@ struct vhdx_space *vhdx_space_create(u64 size)
 		return NULL;
 	spin_lock_init(&space->lock);
 	INIT_LIST_HEAD(&space->fresh);
+	INIT_LIST_HEAD(&space->parts);
 	space->leaves = DIV_ROUND_UP(size, VHDX_MIB << LEAF_SHIFT);
 	space->leaf = kvcalloc(space->leaves, sizeof(*space->leaf), GFP_KERNEL);
 	if (!space->leaf) {
@@ -207,6 +210,25 @@ void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run)
 	spin_unlock(&space->lock);
 }
 
+/* From the start of a list's first run; *@used receives one that is used up. */
+static bool take_first(struct list_head *runs, u64 length, u64 *offset,
+		       struct vhdx_run **used)
+{
+	struct vhdx_run *run;
+
+	if (list_empty(runs))
+		return false;
+	run = list_first_entry(runs, struct vhdx_run, link);
+	*offset = run->offset;
+	run->offset += length;
+	run->length -= length;
+	if (!run->length) {
+		list_del(&run->link);
+		*used = run;
+	}
+	return true;
+}
+
 /**
  * vhdx_space_take() - allocate from the fresh runs
  * @space: the map
@@ -218,20 +240,49 @@ void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run)
  */
 bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset)
 {
-	struct vhdx_run *run, *used = NULL;
-	bool found = false;
+	struct vhdx_run *used = NULL;
+	bool found;
 
 	spin_lock(&space->lock);
-	if (!list_empty(&space->fresh)) {
-		run = list_first_entry(&space->fresh, struct vhdx_run, link);
-		*offset = run->offset;
-		run->offset += length;
-		run->length -= length;
+	found = take_first(&space->fresh, length, offset, &used);
+	if (found)
 		space->fresh_bytes -= length;
-		found = true;
-		if (!run->length) {
-			list_del(&run->link);
-			used = run;
+	spin_unlock(&space->lock);
+	kfree(used);
+	return found;
+}
+
+/**
+ * vhdx_space_take_part() - allocate less than vhdx_space_take() does
+ * @space: the map
+ * @length: as for vhdx_space_take()
+ * @part: bytes, a multiple of 1 MiB, at most @length; the same in every call, and
+ *	@length is a multiple of it
+ * @offset: receives where, bytes from the start of the file
+ * @rest: memory for what is left; NULL after this when it was used
+ *
+ * What is left of @length is for further parts only.
+ *
+ * Context: any.
+ * Return: false when there is none.
+ */
+bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
+			  u64 *offset, struct vhdx_run **rest)
+{
+	struct vhdx_run *used = NULL;
+	bool found;
+
+	spin_lock(&space->lock);
+	found = take_first(&space->parts, part, offset, &used);
+	if (!found) {
+		found = take_first(&space->fresh, length, offset, &used);
+		if (found)
+			space->fresh_bytes -= length;
+		if (found && length > part) {
+			(*rest)->offset = *offset + part;
+			(*rest)->length = length - part;
+			list_add_tail(&(*rest)->link, &space->parts);
+			*rest = NULL;
 		}
 	}
 	spin_unlock(&space->lock);
@@ -251,6 +302,17 @@ u64 vhdx_space_fresh(const struct vhdx_space *space)
 	return READ_ONCE(space->fresh_bytes);
 }
 
+static void drop_runs(struct vhdx_space *space, struct list_head *runs)
+{
+	struct vhdx_run *run, *next;
+
+	list_for_each_entry_safe(run, next, runs, link) {
+		vhdx_space_unclaim(space, run->offset, run->length);
+		list_del(&run->link);
+		kfree(run);
+	}
+}
+
 /**
  * vhdx_space_drop_fresh() - turn the fresh runs back into gaps
  * @space: the map
@@ -259,12 +321,7 @@ u64 vhdx_space_fresh(const struct vhdx_space *space)
  */
 void vhdx_space_drop_fresh(struct vhdx_space *space)
 {
-	struct vhdx_run *run, *next;
-
-	list_for_each_entry_safe(run, next, &space->fresh, link) {
-		vhdx_space_unclaim(space, run->offset, run->length);
-		list_del(&run->link);
-		kfree(run);
-	}
+	drop_runs(space, &space->fresh);
+	drop_runs(space, &space->parts);
 	space->fresh_bytes = 0;
 }

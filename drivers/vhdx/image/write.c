@@ -17,6 +17,14 @@
  * succeeds the run is no longer known to be zero and goes the way of a freed
  * one. A discard ends the sharing: who comes later gets another run, and a run
  * that was not published yet never is.
+ *
+ * In a child a block that shows its parent is published by the sector: the end of
+ * a write sets the bits of what it has written, and when none is missing the
+ * block becomes FULLY_PRESENT. So what a write that failed has left in the run is
+ * never seen, and no sector is copied up. Only NOT_PRESENT becomes
+ * PARTIALLY_PRESENT, its stale bits cleared in the same breath: bits, entry and
+ * the bitmap block's own entry are in one snapshot. All other states never show
+ * the parent again.
  */
 #include "block_map.h"
 #include "internal.h"
@@ -62,40 +70,26 @@ static struct vhdx_allocation *find_allocation(struct vhdx_shard *shard,
 	return NULL;
 }
 
-/* The page may become dirty: true when the log has room for one more. */
-static bool reserve_page(struct vhdx_journal *j, u64 index,
-			 struct vhdx_page **spare)
+static struct vhdx_page_ref bat_page(u64 index)
 {
-	struct vhdx_page *page = j->page[index];
-	bool ok = true;
-
-	spin_lock(&j->lock);
-	if (!page || !vhdx_page_is_active(page)) {
-		ok = j->active_pages < j->max_pages;
-		j->active_pages += ok;
-	}
-	if (ok && !page) {
-		page = *spare;
-		*spare = NULL;
-		page->index = index;
-		j->page[index] = page;
-		list_add_tail(&page->link, &j->pages);
-	}
-	spin_unlock(&j->lock);
-	if (ok)
-		page->reserved++;
-	return ok;
+	return (struct vhdx_page_ref){ .index = index / PAGE_ENTRIES };
 }
 
-static void unreserve_page(struct vhdx_journal *j, u64 index)
+static struct vhdx_page_ref bits_page(const struct vhdx_journal *j,
+				      struct vhdx_bitmap_page *bits)
 {
-	struct vhdx_page *page = j->page[index];
+	return (struct vhdx_page_ref){
+		.index = j->bat_pages + bits->index,
+		.bits = bits,
+	};
+}
 
-	page->reserved--;
-	if (vhdx_page_is_active(page))
-		return;
+static void set_dirty(struct vhdx_journal *j, struct vhdx_page_ref ref,
+		      bool hides)
+{
 	spin_lock(&j->lock);
-	j->active_pages--;
+	vhdx_page_find(j, &ref)->dirty = true;
+	j->hides |= hides;
 	spin_unlock(&j->lock);
 }
 
@@ -111,11 +105,22 @@ static void count_entry(struct vhdx_journal *j, u64 old, u64 entry)
 	spin_unlock(&j->lock);
 }
 
+/* The parent, or some of it, can be seen through a block in that state. */
+static bool shows_parent(const struct vhdx_image *img, u64 entry)
+{
+	return img->geometry.has_parent &&
+	       (vhdx_bat_state(entry) == VHDX_PAYLOAD_NOT_PRESENT ||
+		vhdx_bat_state(entry) == VHDX_PAYLOAD_PARTIALLY_PRESENT);
+}
+
 static void set_entry(struct vhdx_journal *j, u64 index, u64 entry)
 {
-	count_entry(j, vhdx_block_map_entry(j->img->map, index), entry);
+	u64 old = vhdx_block_map_entry(j->img->map, index);
+
+	count_entry(j, old, entry);
 	vhdx_block_map_set(j->img->map, index, entry);
-	j->page[index / PAGE_ENTRIES]->dirty = true;
+	set_dirty(j, bat_page(index), shows_parent(j->img, old) &&
+		  vhdx_bat_entry_has_space(entry));
 }
 
 static void free_run(struct vhdx_journal *j, struct vhdx_run *run, u64 offset,
@@ -132,33 +137,102 @@ static void free_run(struct vhdx_journal *j, struct vhdx_run *run, u64 offset,
  * struct change - a place in the BAT that is about to change
  * @block: payload block
  * @index: of its entry
- * @shard: whose lock guards it
- * @page: memory for what may be needed under the lock
+ * @bitmap_index: of the entry of its chunk's bitmap block, in a child
+ * @shard: whose lock guards @index
+ * @pinned: pages of bits in @bits
+ * @bits: of the block, where it may show its parent
+ * @want_page: what has no room on the host, with VHDX_WANT_PAGE
+ * @spare: memory for what may be needed under the lock, struct vhdx_page
  * @allocation: likewise
  * @run: likewise
+ * @part: likewise, for what is left of a run; in a child
  */
 struct change {
 	u64 block;
 	u64 index;
+	u64 bitmap_index;
 	struct vhdx_shard *shard;
-	struct vhdx_page *page;
+	u32 pinned;
+	struct vhdx_bitmap_page *bits[VHDX_MAX_BLOCK_BITS];
+	u64 want_page;
+	struct list_head spare;
 	struct vhdx_allocation *allocation;
 	struct vhdx_run *run;
+	struct vhdx_run *part;
 };
 
-static void lock_change(struct vhdx_journal *j, struct change *change, u64 pos)
-	__acquires(&change->shard->lock)
+/* The sectors of a block; the disk may end inside its last one. */
+static void block_sectors(const struct vhdx_image *img, u64 block, u64 *first,
+			  u64 *count)
+{
+	const struct vhdx_geometry *geo = &img->geometry;
+	u64 start = block << geo->block_shift;
+
+	*first = start >> geo->sector_shift;
+	*count = min(1ULL << geo->block_shift, geo->disk_size - start) >>
+		 geo->sector_shift;
+}
+
+/*
+ * Brings the bits of a block that may show its parent into memory. A block never
+ * gets such a state once it has another, so those that have none need none.
+ */
+static int pin_bits(const struct vhdx_image *img, struct change *change,
+		    bool wait)
+{
+	u64 entry = vhdx_block_map_entry(img->map, change->index);
+	u32 pages = vhdx_block_bits_pages(&img->geometry);
+	u64 first, count;
+	int ret;
+
+	if (!shows_parent(img, entry))
+		return 0;
+	block_sectors(img, change->block, &first, &count);
+	ret = vhdx_bitmaps_pin(img, first, pages, wait, change->bits);
+	if (!ret)
+		change->pinned = pages;
+	return ret;
+}
+
+static void get_memory(struct change *change)
 {
 	const gfp_t gfp = GFP_NOIO | __GFP_NOFAIL;
+	u32 pages = change->pinned ? 2 + change->pinned : 1;
+	struct vhdx_page *page;
 
-	change->block = pos >> j->img->geometry.block_shift;
-	change->index = vhdx_bat_payload_index(&j->img->geometry,
-					       change->block);
-	change->shard = vhdx_journal_shard(j, change->index / PAGE_ENTRIES);
-	change->page = kzalloc(sizeof(*change->page), gfp);
-	change->allocation = kzalloc(sizeof(*change->allocation), gfp);
+	while (pages--) {
+		page = kzalloc(sizeof(*page), gfp);
+		list_add_tail(&page->link, &change->spare);
+	}
+	change->allocation = kzalloc(struct_size(change->allocation, bits,
+						 change->pinned), gfp);
 	change->run = kzalloc(sizeof(*change->run), gfp);
-	vhdx_block_map_reserve(j->img->map, change->index / PAGE_ENTRIES);
+	if (change->pinned)
+		change->part = kzalloc(sizeof(*change->part), gfp);
+}
+
+static void init_change(struct vhdx_journal *j, struct change *change, u64 pos)
+{
+	const struct vhdx_geometry *geo = &j->img->geometry;
+
+	memset(change, 0, sizeof(*change));
+	INIT_LIST_HEAD(&change->spare);
+	change->block = pos >> geo->block_shift;
+	change->index = vhdx_bat_payload_index(geo, change->block);
+	change->bitmap_index = vhdx_bat_bitmap_index(geo, change->block >>
+						     geo->chunk_ratio_shift);
+	change->shard = vhdx_journal_shard(j, change->index / PAGE_ENTRIES);
+}
+
+static void lock_change(struct vhdx_journal *j, struct change *change)
+	__acquires(&change->shard->lock)
+{
+	struct vhdx_block_map *map = j->img->map;
+
+	get_memory(change);
+	vhdx_block_map_reserve(map, change->index / PAGE_ENTRIES);
+	if (change->pinned)
+		vhdx_block_map_reserve(map, change->bitmap_index / PAGE_ENTRIES);
 	down_read(&j->map_sem);
 	spin_lock(&change->shard->lock);
 }
@@ -176,57 +250,231 @@ static void page_settled(struct vhdx_journal *j)
 static void unlock_change(struct vhdx_journal *j, struct change *change)
 	__releases(&change->shard->lock)
 {
+	struct vhdx_page *page, *next;
+
 	spin_unlock(&change->shard->lock);
 	up_read(&j->map_sem);
 	page_settled(j);
-	kfree(change->page);
+	vhdx_bitmaps_unpin(j->img, change->bits, change->pinned);
+	list_for_each_entry_safe(page, next, &change->spare, link)
+		kfree(page);
 	kfree(change->allocation);
 	kfree(change->run);
+	kfree(change->part);
+}
+
+/* The host has room for the page, or @change->want_page says for which not. */
+static bool is_prepared(const struct vhdx_journal *j, struct change *change,
+			u64 page)
+{
+	change->want_page = page;
+	return vhdx_journal_prepared(j, page);
 }
 
 /* 0 with the page reserved, or what has to be waited for. */
 static enum vhdx_write_want prepare_change(struct vhdx_journal *j,
 					   struct change *change)
 {
-	u64 page = change->index / PAGE_ENTRIES;
+	struct vhdx_page_ref ref = bat_page(change->index);
 
-	if (!vhdx_journal_prepared(j, page))
+	if (!is_prepared(j, change, ref.index))
 		return VHDX_WANT_PAGE;
-	if (!reserve_page(j, page, &change->page))
+	if (!vhdx_pages_reserve(j, &ref, 1, &change->spare))
 		return VHDX_WANT_COMMIT;
 	return VHDX_WANT_NOTHING;
 }
 
+/* The block gets a fresh run, and is published as a whole. */
 static enum vhdx_write_want allocate(struct vhdx_journal *j,
-				     struct vhdx_write *write,
 				     struct change *change)
 {
 	struct vhdx_allocation *a = change->allocation;
+	struct vhdx_page_ref ref = bat_page(change->index);
 	enum vhdx_write_want want;
 
 	want = prepare_change(j, change);
 	if (want)
 		return want;
 	if (!vhdx_space_take(j->img->space, block_size(j->img), &a->offset)) {
-		unreserve_page(j, change->index / PAGE_ENTRIES);
+		vhdx_pages_unreserve(j, &ref, 1);
 		return VHDX_WANT_SPACE;
 	}
+	return VHDX_WANT_NOTHING;
+}
+
+/* The pages that a block's change touches, without the bitmap block's entry. */
+static u32 block_pages(const struct vhdx_journal *j, u64 index,
+		       struct vhdx_bitmap_page **bits, u32 n,
+		       struct vhdx_page_ref *ref)
+{
+	u32 i;
+
+	ref[0] = bat_page(index);
+	for (i = 0; i < n; i++)
+		ref[1 + i] = bits_page(j, bits[i]);
+	return 1 + n;
+}
+
+/*
+ * Gives the chunk a bitmap block, all zero: it says nothing until a block of the
+ * chunk is PARTIALLY_PRESENT. Other blocks' shards may want it at the same time.
+ */
+static bool make_bitmap_block(struct vhdx_journal *j, struct change *change)
+{
+	struct vhdx_block_map *map = j->img->map;
+	struct vhdx_page_ref ref = bat_page(change->bitmap_index);
+	u64 entry, offset;
+	bool ok = true;
+
+	spin_lock(&j->lock);
+	entry = vhdx_block_map_entry(map, change->bitmap_index);
+	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
+		ok = vhdx_space_take_part(j->img->space, block_size(j->img),
+					  VHDX_BITMAP_BLOCK_SIZE, &offset,
+					  &change->part);
+		if (ok) {
+			vhdx_block_map_set(map, change->bitmap_index,
+					   offset | VHDX_BITMAP_PRESENT);
+			vhdx_page_find(j, &ref)->dirty = true;
+			WRITE_ONCE(j->img->counts.bitmap,
+				   j->img->counts.bitmap + 1);
+		}
+	}
+	spin_unlock(&j->lock);
+	return ok;
+}
+
+/* The bits of the block have a place in the file that the host has room for. */
+static enum vhdx_write_want prepare_bitmap(struct vhdx_journal *j,
+					   struct change *change)
+{
+	struct vhdx_page_ref bitmap = bat_page(change->bitmap_index);
+	enum vhdx_write_want want = VHDX_WANT_NOTHING;
+	u64 entry = vhdx_block_map_entry(j->img->map, change->bitmap_index);
+
+	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
+		if (!is_prepared(j, change, bitmap.index))
+			return VHDX_WANT_PAGE;
+		if (!vhdx_pages_reserve(j, &bitmap, 1, &change->spare))
+			return VHDX_WANT_COMMIT;
+		if (!make_bitmap_block(j, change))
+			want = VHDX_WANT_SPACE;
+		vhdx_pages_unreserve(j, &bitmap, 1);
+	}
+	if (!want && !is_prepared(j, change, bits_page(j, change->bits[0]).index))
+		want = VHDX_WANT_PAGE;
+	return want;
+}
+
+/*
+ * A block that shows its parent: sectors are published one by one. All of its
+ * bits are reserved, since the first of them clears what stale ones there are.
+ */
+static enum vhdx_write_want allocate_partial(struct vhdx_journal *j,
+					     struct change *change, u64 entry)
+{
+	struct vhdx_page_ref ref[VHDX_MAX_CHANGE_PAGES];
+	struct vhdx_allocation *a = change->allocation;
+	enum vhdx_write_want want;
+	u32 n;
+
+	want = prepare_bitmap(j, change);
+	if (want)
+		return want;
+	n = block_pages(j, change->index, change->bits, change->pinned, ref);
+	if (!is_prepared(j, change, ref[0].index))
+		return VHDX_WANT_PAGE;
+	if (!vhdx_pages_reserve(j, ref, n, &change->spare))
+		return VHDX_WANT_COMMIT;
+	a->partial = true;
+	a->borrowed = vhdx_bat_entry_has_space(entry);
+	a->published = a->borrowed;
+	if (a->borrowed) {
+		a->offset = vhdx_bat_offset(entry);
+	} else if (!vhdx_space_take(j->img->space, block_size(j->img),
+				    &a->offset)) {
+		vhdx_pages_unreserve(j, ref, n);
+		return VHDX_WANT_SPACE;
+	}
+	memcpy(a->bits, change->bits, change->pinned * sizeof(a->bits[0]));
+	return VHDX_WANT_NOTHING;
+}
+
+static void join(struct vhdx_journal *j, struct vhdx_write *write,
+		 struct vhdx_allocation *a)
+{
+	a->users++;
+	write->allocation = a;
+	file_extent(j->img, write, a->offset);
+}
+
+static enum vhdx_write_want begin_allocation(struct vhdx_journal *j,
+					     struct vhdx_write *write,
+					     struct change *change, u64 entry)
+{
+	struct vhdx_allocation *a = change->allocation;
+	enum vhdx_write_want want;
+
+	if (shows_parent(j->img, entry))
+		want = allocate_partial(j, change, entry);
+	else
+		want = allocate(j, change);
+	if (want)
+		return want;
 	a->block = change->block;
-	a->users = 1;
 	a->run = change->run;
 	list_add_tail(&a->link, &change->shard->allocations);
 	change->allocation = NULL;
 	change->run = NULL;
-	write->allocation = a;
-	file_extent(j->img, write, a->offset);
+	join(j, write, a);
 	return VHDX_WANT_NOTHING;
 }
 
-static bool mapping_is_durable(const struct vhdx_journal *j, u64 index)
+static void nothing_there(struct vhdx_journal *j, struct vhdx_write *write)
 {
-	const struct vhdx_page *page = j->page[index / PAGE_ENTRIES];
+	file_extent(j->img, write, 0);
+	write->extent.type = VHDX_EXTENT_ZERO;
+}
 
-	return !page || (!page->dirty && !page->committing);
+/* What is there, and it stays where it is. True when that is all there is to it. */
+static bool begin_in_place(struct vhdx_journal *j, struct vhdx_write *write,
+			   struct change *change, u64 entry)
+{
+	struct vhdx_page_ref ref[VHDX_MAX_CHANGE_PAGES];
+	struct vhdx_extent *extent = &write->extent;
+	u64 length;
+	u32 n;
+
+	switch (vhdx_bat_state(entry)) {
+	case VHDX_PAYLOAD_FULLY_PRESENT:
+	case VHDX_PAYLOAD_PARTIALLY_PRESENT:
+		break;
+	case VHDX_PAYLOAD_NOT_PRESENT:
+		if (!write->hint && shows_parent(j->img, entry))
+			return false;
+		fallthrough;
+	default:
+		/* Zeros over zeros, unless a write that failed has left data. */
+		if (!write->in_place ||
+		    find_allocation(change->shard, change->block))
+			return false;
+		nothing_there(j, write);
+		return true;
+	}
+
+	file_extent(j->img, write, vhdx_bat_offset(entry));
+	length = extent->length;
+	/* The bits are pinned, and do not change under the lock. */
+	vhdx_chain_look(j->img, write->pos, length, extent);
+	if (extent->length < length || extent->type != VHDX_EXTENT_FILE) {
+		if (!write->hint)
+			return false;
+		if (extent->type != VHDX_EXTENT_FILE)
+			extent->type = VHDX_EXTENT_ZERO;
+	}
+	n = block_pages(j, change->index, change->bits, change->pinned, ref);
+	write->durable = vhdx_pages_durable(j, ref, n);
+	return true;
 }
 
 static enum vhdx_write_want begin_locked(struct vhdx_journal *j,
@@ -236,24 +484,12 @@ static enum vhdx_write_want begin_locked(struct vhdx_journal *j,
 	u64 entry = vhdx_block_map_entry(j->img->map, change->index);
 	struct vhdx_allocation *a;
 
-	if (vhdx_bat_state(entry) == VHDX_PAYLOAD_FULLY_PRESENT) {
-		file_extent(j->img, write, vhdx_bat_offset(entry));
-		write->durable = mapping_is_durable(j, change->index);
+	if (begin_in_place(j, write, change, entry))
 		return VHDX_WANT_NOTHING;
-	}
 	a = find_allocation(change->shard, change->block);
-	if (!a && write->in_place) {
-		/* Zeros over zeros. */
-		file_extent(j->img, write, 0);
-		write->extent.type = VHDX_EXTENT_ZERO;
-		return VHDX_WANT_NOTHING;
-	}
 	if (!a)
-		return allocate(j, write, change);
-	/* Zeros too: a write that failed may have left data there. */
-	a->users++;
-	write->allocation = a;
-	file_extent(j->img, write, a->offset);
+		return begin_allocation(j, write, change, entry);
+	join(j, write, a);
 	return VHDX_WANT_NOTHING;
 }
 
@@ -329,17 +565,31 @@ static void want_room(struct vhdx_journal *j)
 	vhdx_journal_kick(j);
 }
 
+/* Found without a lock: all of it is in the file, as far as the block goes. */
+static bool is_overwrite(const struct vhdx_image *img, struct vhdx_write *write)
+{
+	u64 in_block = write->pos & (block_size(img) - 1);
+
+	return !vhdx_chain_look(img, write->pos, write->length,
+				&write->extent) &&
+	       write->extent.type == VHDX_EXTENT_FILE &&
+	       write->extent.length == min(write->length,
+					   block_size(img) - in_block);
+}
+
 /**
  * vhdx_write_begin() - find where the data of a write goes
  * @img: open for writing
- * @write: with @pos, @length, @in_place, @fua and @resume filled in and the rest
- *	zero before its first use; kept by the caller until vhdx_write_end()
+ * @write: with @pos, @length, @in_place, @hint, @fua, @wait and @resume filled in
+ *	and the rest zero before its first use; kept by the caller until
+ *	vhdx_write_end()
  *
  * Return: 0: @write->extent says where, and vhdx_write_end() must follow. It
  * may be shorter than @write->length; with @in_place it may be of type ZERO:
  * there is nothing to zero. -EINPROGRESS: the write is parked, @write->resume
- * is called when it may try again. Otherwise the write has failed: -ENOSPC,
- * -EIO after a failure of the journal.
+ * is called when it may try again. -EAGAIN: in a child, and it may go on with
+ * @wait only. Otherwise the write has failed: -ENOSPC, -EIO after a failure of
+ * the journal, or what reading a sector bitmap answered.
  * Context: process context, may sleep, under memalloc_noio_save().
  */
 int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
@@ -352,12 +602,15 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 	ret = enter(j, write);
 	if (ret <= 0)
 		return ret;
-	if (!write->fua) {
-		vhdx_image_map(img, write->pos, write->length, &write->extent);
-		if (write->extent.type == VHDX_EXTENT_FILE)
-			return 0;
+	if (!write->fua && is_overwrite(img, write))
+		return 0;
+	init_change(j, &change, write->pos);
+	ret = pin_bits(img, &change, write->wait);
+	if (ret) {
+		leave(j, write);
+		return ret;
 	}
-	lock_change(j, &change, write->pos);
+	lock_change(j, &change);
 	want = begin_locked(j, write, &change);
 	unlock_change(j, &change);
 	if (!want) {
@@ -366,15 +619,17 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 		return 0;
 	}
 	leave(j, write);
-	write->want_page = change.index / PAGE_ENTRIES;
+	write->want_page = change.want_page;
 	return park(j, write, want);
 }
 
-static void publish(struct vhdx_journal *j, struct vhdx_allocation *a,
-		    u64 index)
+static void publish_block(struct vhdx_journal *j, struct vhdx_allocation *a,
+			  u64 index)
 {
 	u64 old = vhdx_block_map_entry(j->img->map, index);
 
+	if (a->published)
+		return;
 	a->published = true;
 	set_entry(j, index, a->offset | VHDX_PAYLOAD_FULLY_PRESENT);
 	if (vhdx_bat_entry_has_space(old)) {
@@ -383,17 +638,84 @@ static void publish(struct vhdx_journal *j, struct vhdx_allocation *a,
 	}
 }
 
-static void end_allocation(struct vhdx_journal *j, struct vhdx_allocation *a,
-			   int status)
+static void fill_bits(struct vhdx_journal *j, struct vhdx_allocation *a,
+		      u64 sector, u64 sectors, bool present)
 {
+	u32 i;
+
+	for (i = 0; i < vhdx_block_bits_pages(&j->img->geometry); i++)
+		if (vhdx_bitmap_page_fill(a->bits[i], sector, sectors, present))
+			set_dirty(j, bits_page(j, a->bits[i]), present);
+}
+
+static bool all_present(const struct vhdx_journal *j,
+			const struct vhdx_allocation *a, u64 sector, u64 sectors)
+{
+	u32 i;
+
+	for (i = 0; i < vhdx_block_bits_pages(&j->img->geometry); i++)
+		if (!vhdx_bitmap_page_is_full(a->bits[i], sector, sectors))
+			return false;
+	return true;
+}
+
+/*
+ * Those of @write, of a block that showed its parent. The first of them find the
+ * bits as they were left when the block had no use for them.
+ */
+static void publish_sectors(struct vhdx_journal *j, struct vhdx_allocation *a,
+			    u64 index, const struct vhdx_write *write)
+{
+	u32 shift = j->img->geometry.sector_shift;
+	u64 state = vhdx_bat_state(vhdx_block_map_entry(j->img->map, index));
+	u64 sectors = write->extent.length >> shift;
+	u64 sector = write->pos >> shift;
+	u64 first, count;
+	bool full;
+
+	if (state == VHDX_PAYLOAD_FULLY_PRESENT)
+		return;
+	block_sectors(j->img, a->block, &first, &count);
+	full = sectors == count;
+	if (!full) {
+		if (!a->published)
+			fill_bits(j, a, first, count, false);
+		fill_bits(j, a, sector, sectors, true);
+		full = all_present(j, a, first, count);
+	}
+	a->published = true;
+	if (full)
+		set_entry(j, index, a->offset | VHDX_PAYLOAD_FULLY_PRESENT);
+	else if (state != VHDX_PAYLOAD_PARTIALLY_PRESENT)
+		set_entry(j, index, a->offset | VHDX_PAYLOAD_PARTIALLY_PRESENT);
+}
+
+static void unreserve_allocation(struct vhdx_journal *j,
+				 struct vhdx_allocation *a, u64 index)
+{
+	struct vhdx_page_ref ref[VHDX_MAX_CHANGE_PAGES];
+	u32 n = a->partial ? vhdx_block_bits_pages(&j->img->geometry) : 0;
+
+	n = block_pages(j, index, a->bits, n, ref);
+	vhdx_pages_unreserve(j, ref, n);
+}
+
+static void end_allocation(struct vhdx_journal *j,
+			   const struct vhdx_write *write, int status)
+{
+	struct vhdx_allocation *a = write->allocation;
 	u64 index = vhdx_bat_payload_index(&j->img->geometry, a->block);
 	struct vhdx_shard *shard = vhdx_journal_shard(j, index / PAGE_ENTRIES);
 	bool last, freed = false;
 
 	down_read(&j->map_sem);
 	spin_lock(&shard->lock);
-	if (!status && !a->published && !a->dropped)
-		publish(j, a, index);
+	if (!status && !a->dropped) {
+		if (a->partial)
+			publish_sectors(j, a, index, write);
+		else
+			publish_block(j, a, index);
+	}
 	last = !--a->users;
 	if (last) {
 		list_del(&a->link);
@@ -403,7 +725,7 @@ static void end_allocation(struct vhdx_journal *j, struct vhdx_allocation *a,
 			a->run = NULL;
 			freed = true;
 		}
-		unreserve_page(j, index / PAGE_ENTRIES);
+		unreserve_allocation(j, a, index);
 	}
 	spin_unlock(&shard->lock);
 	up_read(&j->map_sem);
@@ -432,7 +754,7 @@ void vhdx_write_end(struct vhdx_image *img, struct vhdx_write *write,
 	struct vhdx_journal *j = img->journal;
 
 	if (write->allocation)
-		end_allocation(j, write->allocation, status);
+		end_allocation(j, write, status);
 	leave(j, write);
 }
 
@@ -481,11 +803,12 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 					 struct change *change)
 {
 	u64 entry = vhdx_block_map_entry(j->img->map, change->index);
+	struct vhdx_page_ref ref = bat_page(change->index);
 	struct vhdx_allocation *a;
 	enum vhdx_write_want want;
 
 	a = find_allocation(change->shard, change->block);
-	if (!vhdx_bat_entry_has_space(entry)) {
+	if (!vhdx_bat_entry_has_space(entry) && !shows_parent(j->img, entry)) {
 		drop_allocation(a);
 		return VHDX_WANT_NOTHING;
 	}
@@ -494,9 +817,11 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 		return want;
 	drop_allocation(a);
 	set_entry(j, change->index, VHDX_PAYLOAD_ZERO);
-	free_run(j, change->run, vhdx_bat_offset(entry), &j->freed_new);
-	change->run = NULL;
-	unreserve_page(j, change->index / PAGE_ENTRIES);
+	if (vhdx_bat_entry_has_space(entry)) {
+		free_run(j, change->run, vhdx_bat_offset(entry), &j->freed_new);
+		change->run = NULL;
+	}
+	vhdx_pages_unreserve(j, &ref, 1);
 	return VHDX_WANT_NOTHING;
 }
 
@@ -506,8 +831,10 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
  * @write: with @pos in the block and @resume filled in, the rest as for
  *	vhdx_write_begin()
  *
+ * Of a child too: its parent is not seen there any more.
+ *
  * Return: 0 when done, and no vhdx_write_end() follows; otherwise as
- * vhdx_write_begin(). MS-VHDX 2.5.1.1, PAYLOAD_BLOCK_ZERO.
+ * vhdx_write_begin(), -EAGAIN excepted. MS-VHDX 2.5.1.1, PAYLOAD_BLOCK_ZERO.
  * Context: process context, may sleep, under memalloc_noio_save().
  */
 int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
@@ -520,13 +847,14 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 	ret = enter(j, write);
 	if (ret <= 0)
 		return ret;
-	lock_change(j, &change, write->pos);
+	init_change(j, &change, write->pos);
+	lock_change(j, &change);
 	want = clear_locked(j, &change);
 	unlock_change(j, &change);
 	leave(j, write);
 	if (!want)
 		return 0;
-	write->want_page = change.index / PAGE_ENTRIES;
+	write->want_page = change.want_page;
 	return park(j, write, want);
 }
 
