@@ -33,6 +33,8 @@ struct guest_flush {
 	int ret;
 };
 
+int guest_map(const struct vhdx_image *img, u64 pos, u64 length,
+	      struct vhdx_extent *extent);
 int guest_read(const struct vhdx_image *img, void *buf, size_t len, u64 pos);
 
 /* For suites; all of it goes away with the test. */
