@@ -43,6 +43,7 @@ enum {
 	OPT_STALE_BITS,
 	OPT_CHAIN,
 	OPT_LEVEL,
+	OPT_PLAIN,
 	OPT_BAD,
 	OPT_LIST_BAD,
 	OPT_VERIFY,
@@ -70,6 +71,7 @@ static const struct option options[] = {
 	{ "stale-bits", no_argument, NULL, OPT_STALE_BITS },
 	{ "chain", required_argument, NULL, OPT_CHAIN },
 	{ "level", required_argument, NULL, OPT_LEVEL },
+	{ "plain", no_argument, NULL, OPT_PLAIN },
 	{ "bad", required_argument, NULL, OPT_BAD },
 	{ "list-bad", no_argument, NULL, OPT_LIST_BAD },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
@@ -81,8 +83,9 @@ static void help(FILE *out)
 {
 	fputs("usage: mkvhdx [OPTION]... FILE            makes an image\n"
 	      "       mkvhdx [OPTION]... --verify DISK   is DISK what those options make?\n"
-	      "       mkvhdx --chain N [--size BYTES] [--sector N] [--seed N] DIRECTORY\n"
-	      "           makes DIRECTORY/0.vhdx, and 1.vhdx to N.vhdx with a parent each\n"
+	      "       mkvhdx --chain N [--size BYTES] [--sector N] [--seed N] [--plain] DIRECTORY\n"
+	      "           makes DIRECTORY/0.vhdx, and 1.vhdx to N.vhdx with a parent each;\n"
+	      "           with --plain all are of one size\n"
 	      "       mkvhdx --chain N ... [--level M] --verify DISK\n"
 	      "           is DISK what the M-th of them shows? (the last one without M)\n"
 	      "       mkvhdx --list-bad                  names of bad images\n"
@@ -375,8 +378,9 @@ static void do_bad(const char *name, const char *path, bool only_verify)
 	memfile_destroy(&mf);
 }
 
-static void do_chain(u32 parents, u32 top, const struct builder *b,
-		     const char *path, bool only_verify)
+static void do_chain(u32 parents, u32 top, bool plain,
+		     const struct builder *b, const char *path,
+		     bool only_verify)
 {
 	struct disk disk = { .path = path };
 	struct builder_chain chain;
@@ -386,7 +390,7 @@ static void do_chain(u32 parents, u32 top, const struct builder *b,
 	if (top > parents)
 		errx(64, "the chain has %u parents", parents);
 	if (builder_chain_init(&chain, b->seed, parents, b->disk_size,
-			       b->logical_sector_size))
+			       b->logical_sector_size, plain))
 		errx(1, "out of memory");
 	if (only_verify) {
 		disk.b = &chain.level[top].b;
@@ -406,6 +410,7 @@ int main(int argc, char **argv)
 	struct disk disk = { 0 };
 	const char *bad = NULL;
 	bool only_verify = false, state_given = false, is_chain = false;
+	bool plain = false;
 	u32 parents = 0, top = U32_MAX;
 	struct builder b;
 	int opt;
@@ -478,6 +483,9 @@ int main(int argc, char **argv)
 		case OPT_LEVEL:
 			top = parse_size(optarg);
 			break;
+		case OPT_PLAIN:
+			plain = true;
+			break;
 		case OPT_BAD:
 			bad = optarg;
 			break;
@@ -504,7 +512,7 @@ int main(int argc, char **argv)
 	if (bad) {
 		do_bad(bad, argv[optind], only_verify);
 	} else if (is_chain) {
-		do_chain(parents, top == U32_MAX ? parents : top, &b,
+		do_chain(parents, top == U32_MAX ? parents : top, plain, &b,
 			 argv[optind], only_verify);
 	} else if (only_verify) {
 		disk.path = argv[optind];

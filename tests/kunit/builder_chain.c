@@ -8,11 +8,13 @@ static u32 draw(u64 *random, u32 n)
 	return (builder_random(random) >> 32) % n;
 }
 
-static void draw_blocks(struct builder_level *level, u64 *random)
+static void draw_blocks(struct builder_level *level, bool plain, u64 *random)
 {
+	/* The first seven are those of an image without a parent. */
 	static const u32 states[] = {
 		6, 6, 0, 2, 1, 3, 6, 7, 7, 7, 7, 0, 0, 5,
 	};
+	const u32 choice = level->b.differencing ? ARRAY_SIZE(states) - plain : 7;
 	struct builder *b = &level->b;
 	u64 count = (b->disk_size + b->block_size - 1) >> ilog2(b->block_size);
 	u64 share;
@@ -26,16 +28,14 @@ static void draw_blocks(struct builder_level *level, u64 *random)
 
 		/* One from each share of the disk, so that none comes twice. */
 		block->block = i * share + draw(random, share);
-		/* The first seven are those of an image without a parent. */
-		block->state = states[draw(random, b->differencing ?
-					   ARRAY_SIZE(states) : 7)];
+		block->state = states[draw(random, choice)];
 		if (!draw(random, 4))
 			block->offset = BUILDER_PLACE;
 	}
 }
 
 static void draw_level(struct builder_chain *chain, u32 i, u64 disk_size,
-		       u32 sector_size, u64 *random)
+		       u32 sector_size, bool plain, u64 *random)
 {
 	struct builder_level *level = &chain->level[i];
 	struct builder *b = &level->b;
@@ -55,12 +55,12 @@ static void draw_level(struct builder_chain *chain, u32 i, u64 disk_size,
 			  i - 1);
 		b->relative_path = level->path;
 	}
-	if (i < chain->parents) {
+	if (i < chain->parents && !plain) {
 		b->disk_size = disk_size / 4 * (2 + draw(random, 4)) +
 			       4096ULL * draw(random, 600);
 		b->disk_size -= b->disk_size % 4096;
 	}
-	draw_blocks(level, random);
+	draw_blocks(level, plain, random);
 }
 
 /**
@@ -70,11 +70,12 @@ static void draw_level(struct builder_chain *chain, u32 i, u64 disk_size,
  * @parents: of the top
  * @disk_size: of the top, bytes; those below are shorter or longer
  * @sector_size: logical, bytes
+ * @plain: all disks have that size, and no block has a state of older files
  *
  * Return: 0 or -ENOMEM.
  */
 int builder_chain_init(struct builder_chain *chain, u64 seed, u32 parents,
-		       u64 disk_size, u32 sector_size)
+		       u64 disk_size, u32 sector_size, bool plain)
 {
 	u64 random = seed;
 	u32 i;
@@ -85,7 +86,7 @@ int builder_chain_init(struct builder_chain *chain, u64 seed, u32 parents,
 	if (!chain->level)
 		return -ENOMEM;
 	for (i = 0; i <= parents; i++)
-		draw_level(chain, i, disk_size, sector_size, &random);
+		draw_level(chain, i, disk_size, sector_size, plain, &random);
 	return 0;
 }
 

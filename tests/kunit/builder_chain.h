@@ -32,7 +32,7 @@ struct builder_chain {
 };
 
 int builder_chain_init(struct builder_chain *chain, u64 seed, u32 parents,
-		       u64 disk_size, u32 sector_size);
+		       u64 disk_size, u32 sector_size, bool plain);
 void builder_chain_free(struct builder_chain *chain);
 
 #endif

@@ -45,6 +45,8 @@ struct memfile *guest_file(struct kunit *test);
 struct memfile *guest_build(struct kunit *test, const struct builder *b,
 			    struct builder_layout *layout);
 struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf);
+struct vhdx_image *guest_open_child(struct kunit *test, struct memfile *mf,
+				    struct vhdx_image *parent);
 struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf);
 void guest_close(struct kunit *test, struct vhdx_image *img);
 void guest_finish(struct kunit *test, struct vhdx_image *img);
