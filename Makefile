@@ -26,8 +26,8 @@ LIB_SRC	:= $(wildcard drivers/vhdx/format/*.c drivers/vhdx/image/*.c)
 TOOL_SRC := $(wildcard tools/vhdxctl/*.c)
 UNIT_SRC := $(filter-out tests/kunit/module.c,$(wildcard tests/kunit/*.c)) \
 	$(wildcard tests/image/unit*.c)
-TEST_LIB_SRC := $(addprefix tests/kunit/,builder.c builder_log.c memfile.c \
-	bad_inputs.c bad_logs.c)
+TEST_LIB_SRC := $(addprefix tests/kunit/,builder.c builder_chain.c \
+	builder_log.c memfile.c bad_inputs.c bad_logs.c)
 ASAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
 LIBS	:= -lisal

@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 
 #include "../kunit/bad_inputs.h"
+#include "../kunit/builder_chain.h"
 
 #define MIB		VHDX_MIB
 #define PIECE		65536U
@@ -36,6 +37,13 @@ enum {
 	OPT_SHUFFLE,
 	OPT_BAT_WRITTEN,
 	OPT_DIFFERENCING,
+	OPT_GUID,
+	OPT_LINKAGE,
+	OPT_PARENT,
+	OPT_STALE_BITS,
+	OPT_CHAIN,
+	OPT_LEVEL,
+	OPT_PLAIN,
 	OPT_BAD,
 	OPT_LIST_BAD,
 	OPT_VERIFY,
@@ -57,6 +65,13 @@ static const struct option options[] = {
 	{ "shuffle", no_argument, NULL, OPT_SHUFFLE },
 	{ "bat-written", no_argument, NULL, OPT_BAT_WRITTEN },
 	{ "differencing", no_argument, NULL, OPT_DIFFERENCING },
+	{ "guid", required_argument, NULL, OPT_GUID },
+	{ "linkage", required_argument, NULL, OPT_LINKAGE },
+	{ "parent", required_argument, NULL, OPT_PARENT },
+	{ "stale-bits", no_argument, NULL, OPT_STALE_BITS },
+	{ "chain", required_argument, NULL, OPT_CHAIN },
+	{ "level", required_argument, NULL, OPT_LEVEL },
+	{ "plain", no_argument, NULL, OPT_PLAIN },
 	{ "bad", required_argument, NULL, OPT_BAD },
 	{ "list-bad", no_argument, NULL, OPT_LIST_BAD },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
@@ -68,17 +83,27 @@ static void help(FILE *out)
 {
 	fputs("usage: mkvhdx [OPTION]... FILE            makes an image\n"
 	      "       mkvhdx [OPTION]... --verify DISK   is DISK what those options make?\n"
+	      "       mkvhdx --chain N [--size BYTES] [--sector N] [--seed N] [--plain] DIRECTORY\n"
+	      "           makes DIRECTORY/0.vhdx, and 1.vhdx to N.vhdx with a parent each;\n"
+	      "           with --plain all are of one size\n"
+	      "       mkvhdx --chain N ... [--level M] --verify DISK\n"
+	      "           is DISK what the M-th of them shows? (the last one without M)\n"
 	      "       mkvhdx --list-bad                  names of bad images\n"
 	      "       mkvhdx --bad NAME FILE             makes one; prints what opening it says\n"
 	      "       mkvhdx --bad NAME --verify DISK    is DISK what one that opens shows?\n"
 	      "\n"
 	      "  --size BYTES --block BYTES --log BYTES --cut BYTES (suffixes K, M, G, T)\n"
-	      "  --sector 512|4096 --physical 512|4096 --fixed --differencing\n"
+	      "  --sector 512|4096 --physical 512|4096 --fixed\n"
 	      "  --blocks N[:STATE],...   payload blocks that are there (6) or in STATE\n"
 	      "  --state STATE            of all others (default 0, with --fixed 6)\n"
 	      "  --data BYTES             pattern in both ends of a block, 0: all of it\n"
-	      "  --seed N --shuffle       layout and pattern\n"
-	      "  --bat-written            the BAT is no hole\n", out);
+	      "  --seed N --shuffle       layout, pattern and sector bitmaps\n"
+	      "  --bat-written            the BAT is no hole\n"
+	      "  --guid N                 DataWriteGuid, the N-th (default 1)\n"
+	      "  --differencing           with a parent\n"
+	      "  --linkage N              which has the N-th DataWriteGuid (default 1)\n"
+	      "  --parent PATH            and is there (default .\\parent.vhdx)\n"
+	      "  --stale-bits             bits of blocks that they say nothing of are set\n", out);
 }
 
 static u64 parse_size(const char *text)
@@ -353,16 +378,45 @@ static void do_bad(const char *name, const char *path, bool only_verify)
 	memfile_destroy(&mf);
 }
 
+static void do_chain(u32 parents, u32 top, bool plain,
+		     const struct builder *b, const char *path,
+		     bool only_verify)
+{
+	struct disk disk = { .path = path };
+	struct builder_chain chain;
+	char name[4096];
+	u32 i;
+
+	if (top > parents)
+		errx(64, "the chain has %u parents", parents);
+	if (builder_chain_init(&chain, b->seed, parents, b->disk_size,
+			       b->logical_sector_size, plain))
+		errx(1, "out of memory");
+	if (only_verify) {
+		disk.b = &chain.level[top].b;
+		verify(&disk);
+	} else {
+		for (i = 0; i <= parents; i++) {
+			snprintf(name, sizeof(name), "%s/%u.vhdx", path, i);
+			make(name, &chain.level[i].b, NULL);
+		}
+	}
+	builder_chain_free(&chain);
+}
+
 int main(int argc, char **argv)
 {
 	static struct builder_block blocks[MAX_BLOCKS + 1];
 	struct disk disk = { 0 };
 	const char *bad = NULL;
-	bool only_verify = false, state_given = false;
+	bool only_verify = false, state_given = false, is_chain = false;
+	bool plain = false;
+	u32 parents = 0, top = U32_MAX;
 	struct builder b;
 	int opt;
 
 	builder_init(&b);
+	b.parent_linkage = builder_data_write_guid;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
 		case OPT_SIZE:
@@ -407,7 +461,30 @@ int main(int argc, char **argv)
 			break;
 		case OPT_DIFFERENCING:
 			b.differencing = true;
-			b.parent_linkage = builder_data_write_guid;
+			break;
+		case OPT_GUID:
+			b.data_write_guid = builder_guid(parse_size(optarg));
+			break;
+		case OPT_LINKAGE:
+			b.differencing = true;
+			b.parent_linkage = builder_guid(parse_size(optarg));
+			break;
+		case OPT_PARENT:
+			b.differencing = true;
+			b.relative_path = optarg;
+			break;
+		case OPT_STALE_BITS:
+			b.stale_bits = true;
+			break;
+		case OPT_CHAIN:
+			parents = parse_size(optarg);
+			is_chain = true;
+			break;
+		case OPT_LEVEL:
+			top = parse_size(optarg);
+			break;
+		case OPT_PLAIN:
+			plain = true;
 			break;
 		case OPT_BAD:
 			bad = optarg;
@@ -434,6 +511,9 @@ int main(int argc, char **argv)
 		b.default_state = 6;
 	if (bad) {
 		do_bad(bad, argv[optind], only_verify);
+	} else if (is_chain) {
+		do_chain(parents, top == U32_MAX ? parents : top, plain, &b,
+			 argv[optind], only_verify);
 	} else if (only_verify) {
 		disk.path = argv[optind];
 		disk.b = &b;

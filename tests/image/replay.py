@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """A reader of VHDX files that shares nothing with the driver.
 
-usage: replay.py IMAGE...       writes the disk of each to IMAGE.raw, sparse
+usage: replay.py [-p PARENT]... IMAGE...    writes the disk of each to IMAGE.raw, sparse
+
+Each -p names one parent, the nearest first. Without them a differencing image
+shows zeros where its parent's data would be.
 
 Written from MS-VHDX (v20210625, sections in brackets below) to have a second
 opinion: it opens an image, replays a dirty log in memory, and answers what a
@@ -12,9 +15,11 @@ when one was refused. An image with a parent is not read.
 Whatever looks at bytes only is a pure function of pages of 4 KiB and cached,
 since the crash enumerator's states have nearly all of their pages in common.
 """
+import argparse
 import functools
 import itertools
 import os
+import re
 import struct
 import sys
 import uuid
@@ -472,6 +477,54 @@ def metadata_items(pages, region_length):
     return known
 
 
+# [2.6.2.6]
+LOCATOR_TYPE = guid('B04AEFB7-D19E-4A81-B789-25B8E9445913')
+GUID_TEXT = re.compile(r'\{([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\}', re.I)
+PATHS = 'relative_path', 'volume_path', 'absolute_win32_path'
+
+
+def string_in(data, offset, length):
+    if not offset or not length or length % 2 or offset + length > len(data):
+        raise Refused('parent locator: a string of %d bytes at 0x%x' % (length, offset))
+    try:
+        text = data[offset:offset + length].decode('utf-16-le')
+    except UnicodeDecodeError:
+        raise Refused('parent locator: a string that is no UTF-16') from None
+    if '\0' in text:
+        raise Refused('parent locator: a NUL in a string')
+    return text
+
+
+@functools.lru_cache(64)
+def linkages(data):
+    """DataWriteGuids that a parent may have, of the item's bytes."""
+    if len(data) < 20 or data[:16] != LOCATOR_TYPE:
+        raise Refused('no parent locator of VHDX')
+    count = u32(data, 16) >> 16
+    if 20 + 12 * count > len(data):
+        raise Refused('parent locator: %d entries' % count)
+    value = {}
+    for at in range(20, 20 + 12 * count, 12):
+        key_at, value_at, key_length, value_length = struct.unpack_from('<IIHH', data, at)
+        key = string_in(data, key_at, key_length)
+        if key in value:
+            raise Refused('parent locator: a key is there twice')
+        value[key] = string_in(data, value_at, value_length)
+    if 'parent_linkage' not in value:
+        raise Refused('parent locator: no parent_linkage')
+    if not any(path in value for path in PATHS):
+        raise Refused('parent locator: no path')
+    found = []
+    for key in 'parent_linkage', 'parent_linkage2':
+        if key in value:
+            match = GUID_TEXT.fullmatch(value[key])
+            if not match:
+                raise Refused('parent locator: %s is no GUID' % key)
+            found.append(guid(match.group(1)))
+    # Windows writes zeros where it has none; that names nobody.
+    return [linkage for linkage in found if linkage != NO_GUID]
+
+
 class Parameters:
     """What the metadata says."""
 
@@ -480,8 +533,7 @@ class Parameters:
         self.disk_size = u64(item(DISK_SIZE, 8), 0)
         self.sector = u32(item(LOGICAL, 4), 0)
         physical = u32(item(PHYSICAL, 4), 0)
-        if flags & 2:
-            raise Refused('has a parent: not read here')
+        self.has_parent = bool(flags & 2)
         if self.block_size not in [MIB << i for i in range(9)]:
             raise Refused('blocks of %d bytes' % self.block_size)
         if self.sector not in (512, 4096) or physical not in (512, 4096):
@@ -491,8 +543,10 @@ class Parameters:
             raise Refused('a disk of %d bytes' % self.disk_size)
         self.blocks = -(-self.disk_size // self.block_size)
         self.chunk_ratio = (self.sector << 23) // self.block_size
-        # The last entry is the last payload block's [2.5].
+        # The last entry is the last payload block's, or its chunk's bitmap's [2.5].
         self.entries = self.blocks + (self.blocks - 1) // self.chunk_ratio
+        if self.has_parent:
+            self.entries = -(-self.blocks // self.chunk_ratio) * (self.chunk_ratio + 1)
 
 
 @functools.lru_cache(64)
@@ -503,8 +557,15 @@ def parameters(items, pages):
     return Parameters(lambda item, length: data[place[item]:place[item] + length])
 
 
-def parameters_of(file, offset, length):
-    known = metadata_items(pages_of(file, offset, 64 << 10), length)
+def linkages_of(file, offset, items):
+    if LOCATOR not in items:
+        raise Refused('a parent, and no parent locator')
+    at, length = items[LOCATOR]
+    data = b''.join(pages_of(file, offset + at - at % PAGE, at % PAGE + length))
+    return linkages(data[at % PAGE:at % PAGE + length])
+
+
+def parameters_of(file, offset, known):
     pages, items = [], []
     for item, size in sorted(ITEM_LENGTH.items()):
         at = known[item][0]
@@ -516,10 +577,11 @@ def parameters_of(file, offset, length):
 # --- BAT [2.5] -------------------------------------------------------------------
 
 FULLY_PRESENT = 6
+PARTIALLY_PRESENT = 7
 # Not present, undefined, zero, unmapped, and the unmapped of older files.
 READS_AS_ZEROS = (0, 1, 2, 3, 5)
 # In the others it is reserved.
-OFFSET_COUNTS = (1, 3, 5, FULLY_PRESENT)
+OFFSET_COUNTS = (1, 3, 5, FULLY_PRESENT, PARTIALLY_PRESENT)
 
 
 @functools.lru_cache(1 << 12)
@@ -530,12 +592,26 @@ def used_entries(page):
     return tuple((i, entry) for i, entry in enumerate(struct.unpack('<512Q', page)) if entry)
 
 
+class Blocks:
+    """Where they are.
+
+    @place: payload block -> offset in the file
+    @partial: of those, the ones whose sectors may be the parent's
+    @blank: payload blocks that read as zeros whatever the parent has
+    @bitmap: chunk -> offset of its sector bitmap in the file
+    """
+
+    def __init__(self):
+        self.place, self.bitmap = {}, {}
+        self.partial, self.blank = set(), set()
+
+
 @functools.lru_cache(1 << 15)
 def block_map(pages, what, taken, size):
-    """-> payload block -> offset in the file, checked; @pages: of the BAT"""
-    block_size, chunk_ratio, entries = what
+    """-> Blocks, checked; @pages: of the BAT"""
+    block_size, chunk_ratio, entries, has_parent = what
     taken = list(taken)
-    place = {}
+    blocks = Blocks()
     for number, page in enumerate(pages):
         for i, entry in used_entries(page):
             index = 512 * number + i
@@ -543,37 +619,51 @@ def block_map(pages, what, taken, size):
                 break
             state, offset = entry & 7, entry & ~0xFFFFF
             chunk, in_chunk = divmod(index, chunk_ratio + 1)
+            block = chunk * chunk_ratio + in_chunk
+            length = block_size
             if entry & 0xFFFF8:
                 raise Refused('BAT entry %d: a reserved bit is set' % index)
             if in_chunk == chunk_ratio:
-                if state:
+                if state != (FULLY_PRESENT if has_parent else 0) and state:
                     raise Refused('BAT entry %d: a sector bitmap in state %d' %
                                   (index, state))
-                continue
-            if state != FULLY_PRESENT and state not in READS_AS_ZEROS:
+                if not state:
+                    continue
+                blocks.bitmap[chunk] = offset
+                length = MIB
+            elif state == FULLY_PRESENT:
+                blocks.place[block] = offset
+            elif state == PARTIALLY_PRESENT and has_parent:
+                blocks.place[block] = offset
+                blocks.partial.add(block)
+            elif state not in READS_AS_ZEROS:
                 raise Refused('BAT entry %d: state %d' % (index, state))
-            if state == FULLY_PRESENT:
-                place[chunk * chunk_ratio + in_chunk] = offset
-            elif state not in OFFSET_COUNTS or not offset:
-                continue
+            else:
+                if state:
+                    blocks.blank.add(block)
+                if state not in OFFSET_COUNTS or not offset:
+                    continue
             if offset >= size:
                 raise Refused('BAT entry %d: 0x%x is past the end of the file' %
                               (index, offset))
-            taken.append((offset, offset + block_size))
+            taken.append((offset, offset + length))
+    for block in blocks.partial:
+        if block // chunk_ratio not in blocks.bitmap:
+            raise Refused('block %d is partially present, and has no sector bitmap' % block)
     check_overlap(taken)
-    return place
+    return blocks
 
 
 # --- all of it -------------------------------------------------------------------
 
 class Disk:
-    """What a guest sees of @file.
+    """What a guest sees of @file, a differencing one above @parent.
 
     A file has a size and page(n), its n-th 4 KiB, zeros past its end, and
     used(first, end): the numbers of pages that may hold anything but zeros.
     """
 
-    def __init__(self, file):
+    def __init__(self, file, parent=None):
         if file.page(0)[:8] != b'vhdxfile':
             raise Refused('not a VHDX file')
         if file.size < MIB:
@@ -585,28 +675,85 @@ class Disk:
             file = Replayed(file, header)
         self.file = file
         known, taken = regions_of(file, header)
-        self.parameters = what = parameters_of(file, *known[METADATA])
+        offset, length = known[METADATA]
+        items = metadata_items(pages_of(file, offset, 64 << 10), length)
+        self.parameters = what = parameters_of(file, offset, items)
+        self.linkages = linkages_of(file, offset, items) if what.has_parent else []
+        self.parent = parent
+        if parent:
+            self.check_parent()
         offset, length = known[BAT]
         if what.entries * 8 > length:
             raise Refused('the BAT is too short for the disk')
         self.size = what.disk_size
         self.block_size = what.block_size
-        self.place = block_map(pages_of(file, offset, what.entries * 8),
-                               (what.block_size, what.chunk_ratio, what.entries),
-                               taken, file.size)
+        self.blocks = block_map(pages_of(file, offset, what.entries * 8),
+                                (what.block_size, what.chunk_ratio, what.entries,
+                                 what.has_parent), taken, file.size)
+        self.place = self.blocks.place
         if self.log_is_dirty:
             for offset in self.place.values():
                 if file.touches(offset, what.block_size):
                     raise Refused('the log has an update of a payload block')
 
-    def read(self, pos, length):
-        """Inside a page of the disk."""
-        offset = self.place.get(pos // self.block_size)
-        if offset is None:
-            return bytes(length)
-        offset += pos % self.block_size
+    def check_parent(self):
+        if not self.parameters.has_parent:
+            raise Refused('has no parent, and was given one')
+        if self.parent.parameters.has_parent and not self.parent.parent:
+            raise Refused('the parent of the parent is missing')
+        if self.parent.header.data_write_guid not in self.linkages:
+            raise Refused('the parent is not the one that it was made from')
+        if self.parent.parameters.sector != self.parameters.sector:
+            raise Refused('the parent has other sectors')
+
+    def has_sector(self, sector):
+        """Of a partially present block [2.4]."""
+        chunk, bit = divmod(sector, 1 << 23)
+        offset = self.blocks.bitmap[chunk] + bit // 8
+        return self.file.page(offset // PAGE)[offset % PAGE] >> bit % 8 & 1
+
+    def from_file(self, offset, length):
         at = offset % PAGE
         return self.file.page(offset // PAGE)[at:at + length]
+
+    def from_parent(self, pos, length):
+        if not self.parent:
+            return bytes(length)
+        # It may be shorter, and end inside.
+        inside = max(0, min(length, self.parent.size - pos))
+        data = self.parent.read(pos, inside) if inside else b''
+        return data + bytes(length - inside)
+
+    def read(self, pos, length):
+        """Inside a page of the disk."""
+        block = pos // self.block_size
+        offset = self.place.get(block)
+        if offset is None:
+            if block in self.blocks.blank:
+                return bytes(length)
+            return self.from_parent(pos, length)
+        offset += pos % self.block_size
+        if block not in self.blocks.partial:
+            return self.from_file(offset, length)
+        data = []
+        while length:
+            n = min(length, self.parameters.sector - pos % self.parameters.sector)
+            if self.has_sector(pos // self.parameters.sector):
+                data.append(self.from_file(offset, n))
+            else:
+                data.append(self.from_parent(pos, n))
+            pos, offset, length = pos + n, offset + n, length - n
+        return b''.join(data)
+
+    def used(self):
+        """Numbers of the disk's MiB that may hold anything but zeros."""
+        used = set() if not self.parent else {mib for mib in self.parent.used()
+                                              if mib * MIB < self.size}
+        for block in self.place:
+            start = block * self.block_size
+            used.update(range(start // MIB,
+                              -(-min(start + self.block_size, self.size) // MIB)))
+        return used
 
 
 class OnHost:
@@ -630,23 +777,30 @@ class OnHost:
 def write_raw(disk, path):
     with open(path, 'wb') as raw:
         raw.truncate(disk.size)
-        for block in sorted(disk.place):
-            start = block * disk.block_size
-            for pos in range(start, min(start + disk.block_size, disk.size), PAGE):
-                data = disk.read(pos, PAGE)
-                if data != ZERO_PAGE:
+        for mib in sorted(disk.used()):
+            for pos in range(mib * MIB, min((mib + 1) * MIB, disk.size), PAGE):
+                data = disk.read(pos, min(PAGE, disk.size - pos))
+                if data.strip(b'\0'):
                     raw.seek(pos)
-                    raw.write(data[:disk.size - pos])
+                    raw.write(data)
 
 
 def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split('\n\n')[1])
+    parser.add_argument('-p', metavar='PARENT', action='append', default=[])
+    parser.add_argument('image', nargs='+')
+    args = parser.parse_args()
     status = 0
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    for path in sys.argv[1:]:
+    parent = None
+    for path in reversed(args.p):
+        try:
+            parent = Disk(OnHost(path), parent)
+        except Refused as why:
+            sys.exit('%s: refused: %s' % (path, why))
+    for path in args.image:
         file = OnHost(path)
         try:
-            write_raw(Disk(file), path + '.raw')
+            write_raw(Disk(file, parent), path + '.raw')
             print('%s: opens' % path)
         except Refused as why:
             print('%s: refused: %s' % (path, why))

@@ -63,4 +63,17 @@ for name in iotest-dirtylog-10G-4M iotest-dynamic-1G lvm2; do
 	fi
 done
 
+sample=$top/../shared/images/child.vhdx.xz
+if [ -e "$sample" ]; then
+	xz -dc "$sample" >child.vhdx
+	xz -dc "$top/../shared/images/parent.vhdx.xz" >parent.vhdx
+	vhdxcat -p parent.vhdx child.vhdx ours.raw 2>err && replay.py -p parent.vhdx child.vhdx >>err 2>&1 &&
+		cmp ours.raw child.vhdx.raw >>err 2>&1
+	ok 'child above parent' $?
+	7zz x -so -tvhdx child.vhdx 2>err | cmp - ours.raw >>err 2>&1
+	ok 'child, to 7zz' $?
+else
+	skip 'child above parent' 'no ../shared/images'
+fi
+
 finish

@@ -13,7 +13,7 @@
 #define TIB	(1024 * 1024 * MIB)
 
 static void fail_each(struct kunit *test, struct memfile *mf,
-		      unsigned int flags)
+		      struct vhdx_image *parent, unsigned int flags)
 {
 	struct vhdx_image *img = NULL;
 	const long before = alloc_outstanding();
@@ -22,8 +22,8 @@ static void fail_each(struct kunit *test, struct memfile *mf,
 	int ret;
 
 	alloc_fail_at(0);
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf->file, flags, &img,
-						 &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open_child(&mf->file, parent,
+						       flags, &img, &err));
 	count = alloc_count();
 	vhdx_image_close(img);
 	KUNIT_EXPECT_GE(test, count, 8);
@@ -31,7 +31,8 @@ static void fail_each(struct kunit *test, struct memfile *mf,
 	for (n = 1; n <= count; n++) {
 		img = NULL;
 		alloc_fail_at(n);
-		ret = vhdx_image_open(&mf->file, flags, &img, &err);
+		ret = vhdx_image_open_child(&mf->file, parent, flags, &img,
+					    &err);
 		alloc_fail_at(0);
 		KUNIT_ASSERT_EQ_MSG(test, ret, -ENOMEM, "allocation %ld", n);
 		KUNIT_EXPECT_NULL(test, img);
@@ -57,7 +58,7 @@ static void nomem_dynamic(struct kunit *test)
 	b.block = blocks;
 	b.blocks = ARRAY_SIZE(blocks);
 	b.data_bytes = 512;
-	fail_each(test, guest_build(test, &b, &layout), 0);
+	fail_each(test, guest_build(test, &b, &layout), NULL, 0);
 }
 
 /* Everything that a commit needs is there before the first write. */
@@ -70,7 +71,8 @@ static void nomem_writable(struct kunit *test)
 	builder_init(&b);
 	b.block = blocks;
 	b.blocks = ARRAY_SIZE(blocks);
-	fail_each(test, guest_build(test, &b, &layout), VHDX_OPEN_WRITE);
+	fail_each(test, guest_build(test, &b, &layout), NULL,
+		  VHDX_OPEN_WRITE);
 }
 
 static void nomem_differencing(struct kunit *test)
@@ -79,15 +81,21 @@ static void nomem_differencing(struct kunit *test)
 		{ 0, 6, 0 }, { 1, 7, 0 },
 	};
 	struct builder_layout layout;
-	struct builder b;
+	struct vhdx_image *parent;
+	struct builder b, child;
 
 	builder_init(&b);
-	b.differencing = true;
-	b.parent_linkage = builder_data_write_guid;
 	b.block = blocks;
-	b.blocks = ARRAY_SIZE(blocks);
+	b.blocks = 1;
 	b.data_bytes = 512;
-	fail_each(test, guest_build(test, &b, &layout), 0);
+	parent = guest_open(test, guest_build(test, &b, &layout));
+	builder_init(&child);
+	builder_set_parent(&child, &b);
+	child.block = blocks;
+	child.blocks = ARRAY_SIZE(blocks);
+	child.data_bytes = 512;
+	fail_each(test, guest_build(test, &child, &layout), NULL, 0);
+	fail_each(test, guest_build(test, &child, &layout), parent, 0);
 }
 
 static void nomem_dirty(struct kunit *test)
@@ -99,7 +107,7 @@ static void nomem_dirty(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, image);
 	KUNIT_ASSERT_EQ(test, 0, bad_input_make(bad_input_find("log-wraps"),
 						image, mf));
-	fail_each(test, mf, 0);
+	fail_each(test, mf, NULL, 0);
 }
 
 /* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */

@@ -43,6 +43,9 @@
 #define LINKAGE_VALUE		(LINKAGE_KEY + 2 * 14)
 #define PATH_KEY		(LINKAGE_VALUE + 2 * 38)
 #define PATH_VALUE		(PATH_KEY + 2 * 13)
+/* With a third key, behind the others. */
+#define LINKAGE2_KEY		(PATH_VALUE + 2 * 14 + 12)
+#define LINKAGE2_VALUE		(LINKAGE2_KEY + 2 * 15)
 
 #define BLOCK_ENTRY(block)	(8 * (block))
 
@@ -60,6 +63,12 @@ static void differencing(struct bad_image *image)
 {
 	image->b.differencing = true;
 	image->b.parent_linkage = builder_data_write_guid;
+}
+
+static void second_linkage(struct bad_image *image)
+{
+	differencing(image);
+	image->b.parent_linkage2 = &builder_data_write_guid;
 }
 
 static void partial_block(struct bad_image *image)
@@ -478,6 +487,18 @@ static const struct bad_input inputs[] = {
 	  POKE(BAD_BAT, BLOCK_ENTRY(4096), 8, BLOCK_0_AT | 6),
 	  REFUSED(-EUCLEAN, "sector bitmap BAT entry", "FileOffsetMB", BAD_BAT,
 		  BLOCK_ENTRY(4096)) },
+	{ "bitmap-in-metadata", PREPARE(partial_block),
+	  POKE(BAD_BAT, BLOCK_ENTRY(4096), 8, METADATA_AT | 6),
+	  REFUSED(-EUCLEAN, "sector bitmap BAT entry", "FileOffsetMB", BAD_BAT,
+		  BLOCK_ENTRY(4096)) },
+	{ "bitmap-past-end", PREPARE(partial_block),
+	  POKE(BAD_BAT, BLOCK_ENTRY(4096), 8, 1024 * MIB | 6),
+	  REFUSED(-EUCLEAN, "sector bitmap BAT entry", "FileOffsetMB", BAD_BAT,
+		  BLOCK_ENTRY(4096)) },
+	{ "bitmap-reserved-bit", PREPARE(partial_block),
+	  POKE(BAD_BAT, BLOCK_ENTRY(4096), 1, 6 | 8),
+	  REFUSED(-EUCLEAN, "sector bitmap BAT entry", "Reserved", BAD_BAT,
+		  BLOCK_ENTRY(4096)) },
 	{ "bitmap-missing", PREPARE(partial_block),
 	  POKE(BAD_BAT, BLOCK_ENTRY(4096), 8, 0),
 	  REFUSED(-EUCLEAN, "payload BAT entry", "State", BAD_BAT, BLOCK_ENTRY(1)) },
@@ -512,6 +533,14 @@ static const struct bad_input inputs[] = {
 	  POKE(BAD_LOCATOR, KEY_LENGTH(1), 2, 0),
 	  REFUSED(-EUCLEAN, "parent locator entry", "KeyLength", BAD_LOCATOR,
 		  KEY_LENGTH(1)) },
+	{ "locator-value-empty", PREPARE(differencing),
+	  POKE(BAD_LOCATOR, VALUE_LENGTH(0), 2, 0),
+	  REFUSED(-EUCLEAN, "parent locator entry", "ValueLength", BAD_LOCATOR,
+		  VALUE_LENGTH(0)) },
+	{ "locator-value-offset-0", PREPARE(differencing),
+	  POKE(BAD_LOCATOR, VALUE_OFFSET(1), 4, 0),
+	  REFUSED(-EUCLEAN, "parent locator entry", "ValueOffset", BAD_LOCATOR,
+		  VALUE_OFFSET(1)) },
 	{ "locator-key-odd", PREPARE(differencing),
 	  POKE(BAD_LOCATOR, KEY_LENGTH(0), 2, 27),
 	  REFUSED(-EUCLEAN, "parent locator entry", "KeyLength", BAD_LOCATOR,
@@ -544,6 +573,10 @@ static const struct bad_input inputs[] = {
 	{ "locator-linkage-no-guid", PREPARE(differencing),
 	  POKE(BAD_LOCATOR, LINKAGE_VALUE + 4, 2, 'x'),
 	  REFUSED(-EUCLEAN, "parent locator", "parent_linkage", BAD_LOCATOR,
+		  0) },
+	{ "locator-linkage2-no-guid", PREPARE(second_linkage),
+	  POKE(BAD_LOCATOR, LINKAGE2_VALUE + 4, 2, 'x'),
+	  REFUSED(-EUCLEAN, "parent locator", "parent_linkage2", BAD_LOCATOR,
 		  0) },
 	{ "locator-no-path", PREPARE(differencing),
 	  POKE(BAD_LOCATOR, PATH_KEY, 2, 'R'),

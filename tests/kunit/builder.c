@@ -5,6 +5,10 @@
 #define PIECE		0x10000U
 #define ITEMS_OFFSET	0x10000U
 
+/* Bits are drawn for so many sectors together, or for some of these groups. */
+#define GROUP_SECTORS	64U
+#define LONG_SECTORS	40000U
+
 const guid_t builder_guid_bat =
 	GUID_INIT(0x2DC27766, 0xF623, 0x4200,
 		  0x9D, 0x64, 0x11, 0x5E, 0x9B, 0xFD, 0x4A, 0x08);
@@ -55,6 +59,7 @@ struct state {
 	u64 place;
 	u32 *slot;		/* of the n-th block, when shuffled */
 	u64 next;		/* n */
+	u64 *bitmap;		/* by chunk, 0: none yet */
 	u8 *piece;
 };
 
@@ -116,28 +121,127 @@ static bool has_pattern(const struct builder *b, u64 in_block)
 }
 
 /**
- * builder_expect() - what a guest must read from a fixed or dynamic image
+ * builder_has_sector() - the bit of a sector of a PARTIALLY_PRESENT block
  * @b: the image
+ * @sector: of the virtual disk
+ *
+ * Return: whether it is in this file.
+ */
+bool builder_has_sector(const struct builder *b, u64 sector)
+{
+	u64 state = b->seed * 0xD1342543DE82EF95ULL, draw;
+	u32 at = sector % GROUP_SECTORS, i;
+
+	for (i = 0; i < b->runs; i++)
+		if (sector - b->run[i].first < b->run[i].count)
+			return true;
+	if (b->run)
+		return false;
+
+	state += sector / GROUP_SECTORS;
+	draw = builder_random(&state);
+	switch (draw & 7) {
+	case 0:
+		return sector & 1;
+	case 1:
+	case 2:
+		return (at < (draw >> 8) % GROUP_SECTORS) == (draw >> 4 & 1);
+	case 3:
+		return at - (draw >> 8) % GROUP_SECTORS <
+		       1 + (draw >> 16) % GROUP_SECTORS;
+	default:
+		state = b->seed ^ sector / LONG_SECTORS << 20;
+		return builder_random(&state) & 1;
+	}
+}
+
+/* What @b itself says of the bytes at @pos, for at most @len of them. */
+static u64 look_at_level(const struct builder *b, u64 pos, u64 len, u32 *state)
+{
+	u32 shift = ilog2(b->logical_sector_size);
+	u64 sector = pos >> shift, n;
+	bool present;
+
+	if (pos >= b->disk_size) {
+		*state = 2;
+		return len;
+	}
+	len = min(len, b->disk_size - pos);
+	len = min(len, b->block_size - (pos & (b->block_size - 1)));
+	*state = builder_block_state(b, pos >> ilog2(b->block_size));
+	if (*state != 7)
+		return len;
+	present = builder_has_sector(b, sector);
+	*state = present ? 6 : 0;
+	do {
+		sector++;
+		n = (sector << shift) - pos;
+	} while (n < len && builder_has_sector(b, sector) == present);
+	return min(n, len);
+}
+
+static void expect_data(const struct builder *b, void *buf, u64 len, u64 pos)
+{
+	for (; len; len -= 512, pos += 512, buf += 512)
+		if (has_pattern(b, pos & (b->block_size - 1)))
+			builder_pattern(buf, 512, b->seed, pos);
+		else
+			memset(buf, 0, 512);
+}
+
+/**
+ * builder_expect() - what a guest must read from an image
+ * @b: the image, with its parents
  * @buf: receives it
  * @len: bytes, a multiple of 512
  * @pos: bytes on the virtual disk, a multiple of 512
  */
 void builder_expect(const struct builder *b, void *buf, size_t len, u64 pos)
 {
-	u64 known = U64_MAX;
-	u32 state = 0;
+	while (len) {
+		const struct builder *level = b;
+		u64 n = len;
+		u32 state = 0;
 
-	for (; len; len -= 512, pos += 512, buf += 512) {
-		u64 block = pos / b->block_size;
-
-		if (block != known)
-			state = builder_block_state(b, block);
-		known = block;
-		if (state == 6 && has_pattern(b, pos & (b->block_size - 1)))
-			builder_pattern(buf, 512, b->seed, pos);
+		for (; level; level = level->parent) {
+			n = look_at_level(level, pos, n, &state);
+			if (state || !level->differencing)
+				break;
+		}
+		if (level && state == 6)
+			expect_data(level, buf, n, pos);
 		else
-			memset(buf, 0, 512);
+			memset(buf, 0, n);
+		buf += n;
+		pos += n;
+		len -= n;
 	}
+}
+
+/**
+ * builder_guid() - a DataWriteGuid
+ * @number: 1 for builder_data_write_guid
+ */
+guid_t builder_guid(u32 number)
+{
+	guid_t guid = builder_data_write_guid;
+	__le32 *first = (__le32 *)&guid;
+
+	*first = cpu_to_le32(le32_to_cpu(*first) + number - 1);
+	return guid;
+}
+
+/**
+ * builder_set_parent() - make an image a differencing one
+ * @b: the image
+ * @parent: what it was made from
+ */
+void builder_set_parent(struct builder *b, const struct builder *parent)
+{
+	b->differencing = true;
+	b->parent = parent;
+	b->parent_linkage = parent->data_write_guid;
+	b->logical_sector_size = parent->logical_sector_size;
 }
 
 /**
@@ -152,6 +256,7 @@ void builder_init(struct builder *b)
 	b->logical_sector_size = 512;
 	b->physical_sector_size = 4096;
 	b->relative_path = ".\\parent.vhdx";
+	b->data_write_guid = builder_data_write_guid;
 	b->log_length = MIB;
 	b->sequence_number = 7;
 	b->seed = 1;
@@ -211,7 +316,7 @@ static int write_header(struct state *s, u64 offset, u64 sequence_number)
 	memcpy(header, "head", 4);
 	header->sequence_number = cpu_to_le64(sequence_number);
 	header->file_write_guid = file_write_guid;
-	header->data_write_guid = builder_data_write_guid;
+	header->data_write_guid = s->b->data_write_guid;
 	header->log_guid = s->b->log_guid;
 	header->version = cpu_to_le16(1);
 	header->log_length = cpu_to_le32(s->layout->log_length);
@@ -283,18 +388,22 @@ size_t builder_locator(const struct builder *b, u8 *buf)
 {
 	struct vhdx_disk_parent_locator_header *header = (void *)buf;
 	struct vhdx_disk_parent_locator_entry *entry = (void *)(header + 1);
-	char linkage[40];
+	char linkage[40], linkage2[40];
 	const char * const text[] = {
 		"parent_linkage", linkage, "relative_path", b->relative_path,
+		"parent_linkage2", linkage2,
 	};
-	u8 *p = (u8 *)(entry + 2), *start;
+	const u32 count = b->parent_linkage2 ? 3 : 2;
+	u8 *p = (u8 *)(entry + count), *start;
 	u32 i;
 
 	print_guid(linkage, sizeof(linkage), &b->parent_linkage);
+	if (b->parent_linkage2)
+		print_guid(linkage2, sizeof(linkage2), b->parent_linkage2);
 	memset(buf, 0, 4096);
 	header->locator_type = builder_guid_locator;
-	header->key_value_count = cpu_to_le16(2);
-	for (i = 0; i < 2; i++) {
+	header->key_value_count = cpu_to_le16(count);
+	for (i = 0; i < count; i++) {
 		start = p;
 		p = append_utf16(p, text[2 * i]);
 		entry[i].key_offset = cpu_to_le32(start - buf);
@@ -439,7 +548,19 @@ static void place_structures(struct state *s)
 	l->blocks_offset = s->place;
 }
 
-static int write_data(struct state *s, u64 block, u64 offset, u64 from, u64 to)
+/* Where the bit says that it is the parent's, something that nobody may see. */
+static void spoil_absent(const struct builder *b, u8 *buf, size_t len, u64 pos)
+{
+	u32 shift = ilog2(b->logical_sector_size);
+	size_t i;
+
+	for (i = 0; i < len; i += 512)
+		if (!builder_has_sector(b, (pos + i) >> shift))
+			builder_pattern(buf + i, 512, ~b->seed, pos + i);
+}
+
+static int write_data(struct state *s, u64 block, u32 state, u64 offset,
+		      u64 from, u64 to)
 {
 	u64 pos = block << ilog2(s->b->block_size);
 	int ret = 0;
@@ -448,6 +569,8 @@ static int write_data(struct state *s, u64 block, u64 offset, u64 from, u64 to)
 		size_t n = min_t(u64, to - from, PIECE);
 
 		builder_pattern(s->piece, n, s->b->seed, pos + from);
+		if (state == 7)
+			spoil_absent(s->b, s->piece, n, pos + from);
 		ret = s->sink->write(s->sink->ctx, s->piece, n, offset + from);
 	}
 	return ret;
@@ -485,11 +608,11 @@ static int write_block(struct state *s, u64 block, u32 state, u64 offset)
 	if (needs_place(state, offset)) {
 		offset = place_block(s);
 		if (!bytes || 2 * bytes >= size) {
-			ret = write_data(s, block, offset, 0, size);
+			ret = write_data(s, block, state, offset, 0, size);
 		} else {
-			ret = write_data(s, block, offset, 0, bytes);
+			ret = write_data(s, block, state, offset, 0, bytes);
 			if (!ret)
-				ret = write_data(s, block, offset,
+				ret = write_data(s, block, state, offset,
 						 size - bytes, size);
 		}
 		if (ret)
@@ -501,31 +624,54 @@ static int write_block(struct state *s, u64 block, u32 state, u64 offset)
 			       offset | state);
 }
 
-/* Every bitmap says that each second sector is in this file. */
+static int place_bitmap(struct state *s, u64 chunk)
+{
+	s->bitmap[chunk] = take(s, MIB);
+	return write_bat_entry(s, builder_bitmap_index(s->layout, chunk),
+			       s->bitmap[chunk] | 6);
+}
+
+/* The bits of one block (MS-VHDX 2.4), least significant first. */
+static int write_bits(struct state *s, u64 block)
+{
+	u32 sectors = s->b->block_size / s->b->logical_sector_size, i;
+	u32 ratio_shift = ilog2(s->layout->chunk_ratio);
+	u64 chunk = block >> ratio_shift;
+	u64 in_chunk = block - (chunk << ratio_shift);
+	int ret = 0;
+
+	if (!s->bitmap[chunk])
+		ret = place_bitmap(s, chunk);
+	if (ret)
+		return ret;
+	memset(s->piece, 0, sectors / 8);
+	for (i = 0; i < sectors; i++)
+		if (builder_has_sector(s->b, block * sectors + i))
+			s->piece[i / 8] |= 1 << i % 8;
+	return s->sink->write(s->sink->ctx, s->piece, sectors / 8,
+			      s->bitmap[chunk] + in_chunk * sectors / 8);
+}
+
 static int write_bitmaps(struct state *s)
 {
 	const struct builder *b = s->b;
-	u64 chunk, known = U64_MAX, offset, i;
-	u32 n;
+	u64 block;
 	int ret = 0;
+	u32 n;
 
-	memset(s->piece, 0x55, PIECE);
-	for (n = 0; !ret && n < b->blocks; n++) {
-		chunk = b->block[n].block >> ilog2(s->layout->chunk_ratio);
-		if (b->block[n].state != 7 || chunk == known)
-			continue;
-		known = chunk;
-		offset = s->place;
-		s->place += MIB;
-		for (i = 0; !ret && i < MIB; i += PIECE)
-			ret = s->sink->write(s->sink->ctx, s->piece, PIECE,
-					     offset + i);
-		if (!ret)
-			ret = write_bat_entry(s,
-					      builder_bitmap_index(s->layout,
-								   chunk),
-					      offset | 6);
-	}
+	s->bitmap = kvcalloc((s->layout->payload_blocks - 1) /
+			     s->layout->chunk_ratio + 1,
+			     sizeof(*s->bitmap), GFP_KERNEL);
+	if (!s->bitmap)
+		return -ENOMEM;
+	for (n = 0; !ret && n < b->blocks; n++)
+		if (b->block[n].state == 7 || b->stale_bits)
+			ret = write_bits(s, b->block[n].block);
+	if (b->default_state != 7)
+		return ret;
+	for (block = 0; !ret && block < s->layout->payload_blocks; block++)
+		if (builder_block_state(b, block) == 7)
+			ret = write_bits(s, block);
 	return ret;
 }
 
@@ -627,6 +773,7 @@ int builder_build(const struct builder *b, const struct builder_sink *sink,
 	if (!s.piece)
 		return -ENOMEM;
 	ret = build(&s);
+	kvfree(s.bitmap);
 	kvfree(s.slot);
 	kvfree(s.piece);
 	return ret;

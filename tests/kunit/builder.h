@@ -50,6 +50,16 @@ struct builder_region {
 };
 
 /**
+ * struct builder_run - sectors of the disk that are in this file
+ * @first: sector
+ * @count: sectors
+ */
+struct builder_run {
+	u64 first;
+	u64 count;
+};
+
+/**
  * struct builder - what image to make
  * @disk_size: bytes
  * @block_size: bytes
@@ -57,8 +67,17 @@ struct builder_region {
  * @physical_sector_size: bytes
  * @fixed: LeaveBlocksAllocated
  * @differencing: HasParent, and a parent locator
+ * @parent: a differencing image's, for builder_expect(); NULL: none is there,
+ *	and what would be its reads as zeros
  * @parent_linkage: a differencing image's parent's DataWriteGuid
+ * @parent_linkage2: another one, or NULL for no such key
  * @relative_path: of the parent, ASCII
+ * @run: sectors of PARTIALLY_PRESENT blocks that are in this file; NULL: as
+ *	drawn from @seed, in runs of random lengths and in every second sector
+ * @runs: how many
+ * @stale_bits: every chunk that has a block in @block gets a bitmap block, and
+ *	the bits of a block that is not PARTIALLY_PRESENT are drawn too
+ * @data_write_guid: of both headers
  * @log_length: bytes
  * @sequence_number: of header 1; header 2, the current one, has one more
  * @log_guid: zero for a clean log
@@ -84,8 +103,14 @@ struct builder {
 	u32 physical_sector_size;
 	bool fixed;
 	bool differencing;
+	const struct builder *parent;
 	guid_t parent_linkage;
+	const guid_t *parent_linkage2;
 	const char *relative_path;
+	const struct builder_run *run;
+	u32 runs;
+	bool stale_bits;
+	guid_t data_write_guid;
 	u32 log_length;
 	u64 sequence_number;
 	guid_t log_guid;
@@ -143,6 +168,8 @@ extern const guid_t builder_disk_id;
 extern const guid_t builder_data_write_guid;
 
 void builder_init(struct builder *b);
+guid_t builder_guid(u32 number);
+void builder_set_parent(struct builder *b, const struct builder *parent);
 int builder_build(const struct builder *b, const struct builder_sink *sink,
 		  struct builder_layout *layout);
 
@@ -152,6 +179,7 @@ void builder_expect(const struct builder *b, void *buf, size_t len, u64 pos);
 u32 builder_block_state(const struct builder *b, u64 block);
 u64 builder_bat_index(const struct builder_layout *layout, u64 block);
 u64 builder_bitmap_index(const struct builder_layout *layout, u64 chunk);
+bool builder_has_sector(const struct builder *b, u64 sector);
 
 void builder_seal(void *buf, size_t len);
 size_t builder_locator(const struct builder *b, u8 *buf);

@@ -33,6 +33,8 @@ struct guest_flush {
 	int ret;
 };
 
+int guest_map(const struct vhdx_image *img, u64 pos, u64 length,
+	      struct vhdx_extent *extent);
 int guest_read(const struct vhdx_image *img, void *buf, size_t len, u64 pos);
 
 /* For suites; all of it goes away with the test. */
@@ -43,6 +45,8 @@ struct memfile *guest_file(struct kunit *test);
 struct memfile *guest_build(struct kunit *test, const struct builder *b,
 			    struct builder_layout *layout);
 struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf);
+struct vhdx_image *guest_open_child(struct kunit *test, struct memfile *mf,
+				    struct vhdx_image *parent);
 struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf);
 void guest_close(struct kunit *test, struct vhdx_image *img);
 void guest_finish(struct kunit *test, struct vhdx_image *img);

@@ -52,6 +52,7 @@ struct memfile *guest_build(struct kunit *test, const struct builder *b,
 }
 
 static struct vhdx_image *open_with(struct kunit *test, struct memfile *mf,
+				    struct vhdx_image *parent,
 				    unsigned int flags)
 {
 	char text[VHDX_ERROR_LENGTH] = "";
@@ -59,7 +60,7 @@ static struct vhdx_image *open_with(struct kunit *test, struct memfile *mf,
 	struct vhdx_error err;
 	int ret;
 
-	ret = vhdx_image_open(&mf->file, flags, &img, &err);
+	ret = vhdx_image_open_child(&mf->file, parent, flags, &img, &err);
 	if (ret)
 		vhdx_error_print(text, sizeof(text), &err);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "%s", text);
@@ -76,7 +77,19 @@ static struct vhdx_image *open_with(struct kunit *test, struct memfile *mf,
  */
 struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
 {
-	return open_with(test, mf, 0);
+	return open_with(test, mf, NULL, 0);
+}
+
+/**
+ * guest_open_child() - open an image that must open above its parent
+ * @test: that it is closed with
+ * @mf: the image
+ * @parent: opened before; NULL for none
+ */
+struct vhdx_image *guest_open_child(struct kunit *test, struct memfile *mf,
+				    struct vhdx_image *parent)
+{
+	return open_with(test, mf, parent, 0);
 }
 
 /**
@@ -86,7 +99,8 @@ struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf)
  */
 struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf)
 {
-	struct vhdx_image *img = open_with(test, mf, VHDX_OPEN_WRITE);
+	struct vhdx_image *img = open_with(test, mf, NULL,
+					  VHDX_OPEN_WRITE);
 
 	img->kick = kick;
 	return img;
