@@ -4,6 +4,7 @@
  * attached.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "block.h"
 
@@ -25,6 +26,8 @@ static void __exit vhdx_exit(void)
 	/* Every device holds a reference to the module, so there is none. */
 	vhdx_control_unregister();
 	vhdx_devices_exit();
+	/* What images let go of is freed by a function of the module. */
+	rcu_barrier();
 }
 
 module_init(vhdx_init);

@@ -198,6 +198,9 @@ enum vhdx_write_want {
  * @pos: bytes from the start of the virtual disk
  * @length: bytes
  * @in_place: zero what is there, allocate nothing
+ * @hint: with @in_place: a discard, what is not in this file may stay as it is
+ * @wait: the caller may wait for the file to be read; without, -EAGAIN is a
+ *	possible answer
  * @fua: say in @durable whether the mapping is
  * @resume: called from the worker when a parked write may try again
  * @extent: where the data goes (out)
@@ -207,6 +210,8 @@ struct vhdx_write {
 	u64 pos;
 	u64 length;
 	bool in_place;
+	bool hint;
+	bool wait;
 	bool fua;
 	void (*resume)(struct vhdx_write *write);
 	struct vhdx_extent extent;
