@@ -99,6 +99,7 @@ struct vhdx_queue {
  * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
  * @image: with its chain of parents; ours
  * @backing: the file of @image
+ * @shrink_link: in the list of those whose memory can be taken away
  * @disk: the gendisk
  * @tag_set: its requests
  * @workqueue: carries them out
@@ -116,6 +117,7 @@ struct vhdx_device {
 	enum vhdx_autoclear autoclear;
 	struct vhdx_image *image;
 	struct vhdx_backing *backing;
+	struct list_head shrink_link;
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct workqueue_struct *workqueue;
@@ -167,6 +169,12 @@ int vhdx_requests_init(struct vhdx_device *device);
 int vhdx_requests_finish(struct vhdx_device *device);
 void vhdx_requests_exit(struct vhdx_device *device);
 void vhdx_device_changed(struct vhdx_device *device);
+
+/* shrink.c */
+int __init vhdx_shrink_init(void);
+void vhdx_shrink_exit(void);
+void vhdx_shrink_add(struct vhdx_device *device);
+void vhdx_shrink_remove(struct vhdx_device *device);
 
 /* sysfs.c */
 extern const struct attribute_group *vhdx_device_groups[];

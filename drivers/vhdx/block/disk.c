@@ -278,6 +278,7 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	else
 		set_disk_ro(device->disk, true);
 
+	vhdx_shrink_add(device);
 	__module_get(THIS_MODULE);
 	return device;
 
@@ -310,6 +311,7 @@ int vhdx_device_destroy(struct vhdx_device *device)
 		       device->index, device->backing->io, ERR_PTR(ret));
 	put_disk(device->disk);
 	vhdx_requests_exit(device);
+	vhdx_shrink_remove(device);
 	vhdx_chain_close(device->image);
 	/* Last, so that who finds the number free finds all of it given up. */
 	vhdx_device_put_index(device);
