@@ -30,7 +30,7 @@ static int tests, failures;
 
 static void help(FILE *out)
 {
-	fputs("usage: rawctl attach IMAGE         prints N, or the error's name and text\n"
+	fputs("usage: rawctl attach [OPTION]... CHAIN  prints N, or the error's name and text\n"
 	      "       rawctl detach N             prints nothing, or the error's name\n"
 	      "       rawctl cycle IMAGE COUNT    attaches, reads, detaches; silent\n"
 	      "       rawctl rewrite IMAGE COUNT  attaches, compares with what it wrote last,\n"
@@ -38,7 +38,12 @@ static void help(FILE *out)
 	      "       rawctl rules IMAGE DIR      checks the ioctls' rules; TAP\n"
 	      "       rawctl race IMAGE COUNT     many detaches at once; TAP\n"
 	      "       rawctl kill IMAGE COUNT     attaches that get killed; TAP\n"
-	      "       rawctl fail IMAGE           each allocation of an attach fails; TAP\n",
+	      "       rawctl chain CHAIN          checks the rules for parents; TAP\n"
+	      "       rawctl fail CHAIN           each allocation of an attach fails; TAP\n"
+	      "\n"
+	      "A CHAIN is an image, its parent, that one's parent and so on, read-only unless\n"
+	      "the OPTION is -w: the image for writing; -d: direct I/O, -b: buffered I/O,\n"
+	      "-i: the parents need not match, -n: a dirty log is refused\n",
 	      out);
 }
 
@@ -98,13 +103,51 @@ static int detach(int index)
 	return ioctl(control, VHDX_CTL_DETACH, &arg);
 }
 
-static int open_image(const char *path)
+static int open_file(const char *path, int flags)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, flags | O_CLOEXEC);
 
 	if (fd < 0)
 		err(1, "%s", path);
 	return fd;
+}
+
+static int open_image(const char *path)
+{
+	return open_file(path, O_RDONLY);
+}
+
+struct chain {
+	__s32 fd[VHDX_MAX_FDS + 1];
+	unsigned int count;
+};
+
+/* The first for writing when it is to be written. */
+static void open_chain(struct chain *chain, char **paths, unsigned int count,
+		       bool writable)
+{
+	unsigned int i;
+
+	if (!count || count > ARRAY_SIZE(chain->fd))
+		errx(64, "%u files are no chain", count);
+	chain->count = count;
+	for (i = 0; i < count; i++)
+		chain->fd[i] = open_file(paths[i], !i && writable ? O_RDWR :
+					 O_RDONLY);
+}
+
+static void close_chain(const struct chain *chain)
+{
+	unsigned int i;
+
+	for (i = 0; i < chain->count; i++)
+		close(chain->fd[i]);
+}
+
+static void chain_init(struct vhdx_ctl_attach *arg, const struct chain *chain)
+{
+	attach_init(arg, chain->fd);
+	arg->nr_fds = chain->count;
 }
 
 /* 0 and *index, or -1 and errno as from the ioctl; the text goes to error. */
@@ -153,16 +196,44 @@ static int count_disks(void)
 
 /* --- plain ones ------------------------------------------------------------------ */
 
-static int cmd_attach(const char *path)
+static int cmd_attach(int argc, char **argv)
 {
-	char error[VHDX_ERROR_SIZE];
-	int index;
+	unsigned int flags = VHDX_ATTACH_READ_ONLY;
+	struct vhdx_ctl_attach arg;
+	struct chain chain;
+	int opt;
 
-	if (attach_path(path, &index, error)) {
-		printf("%s\n%s\n", name_of(errno), error);
+	while ((opt = getopt(argc, argv, "wdbin")) != -1) {
+		switch (opt) {
+		case 'w':
+			flags &= ~VHDX_ATTACH_READ_ONLY;
+			break;
+		case 'd':
+			flags |= VHDX_ATTACH_DIRECT_IO;
+			break;
+		case 'b':
+			flags |= VHDX_ATTACH_BUFFERED_IO;
+			break;
+		case 'i':
+			flags |= VHDX_ATTACH_IGNORE_ID_MISMATCH;
+			break;
+		case 'n':
+			flags |= VHDX_ATTACH_NO_REPLAY;
+			break;
+		default:
+			return 64;
+		}
+	}
+	open_chain(&chain, argv + optind, argc - optind,
+		   !(flags & VHDX_ATTACH_READ_ONLY));
+	chain_init(&arg, &chain);
+	arg.flags = flags;
+	if (do_attach(&arg)) {
+		printf("%s\n%.*s\n", name_of(errno), VHDX_ERROR_SIZE,
+		       arg.error);
 		return 1;
 	}
-	printf("%d\n", index);
+	printf("%d\n", arg.index);
 	return 0;
 }
 
@@ -374,7 +445,7 @@ static void attach_rules(const char *image)
 	answers(do_attach(&arg), EINVAL, "attach: long struct");
 	arg.size = UINT_MAX;
 	answers(do_attach(&arg), EINVAL, "attach: endless struct");
-	for (i = 7; i < 32; i += 6) {
+	for (i = 8; i < 32; i += 6) {
 		attach_init(&arg, &fd);
 		arg.flags |= 1U << i;
 		answers(do_attach(&arg), EINVAL, "attach: unknown flag");
@@ -389,6 +460,11 @@ static void attach_rules(const char *image)
 	arg.flags |= VHDX_ATTACH_DIRECT_IO | VHDX_ATTACH_BUFFERED_IO;
 	answers(do_attach(&arg), EINVAL, "attach: direct and buffered I/O");
 	attach_init(&arg, &fd);
+	arg.flags |= VHDX_ATTACH_IGNORE_ID_MISMATCH;
+	arg.flags &= ~VHDX_ATTACH_READ_ONLY;
+	answers(do_attach(&arg), EINVAL,
+		"attach: for writing, above any parent");
+	attach_init(&arg, &fd);
 	arg.flags = 0;
 	answers(do_attach(&arg), EBADF,
 		"attach: for writing, the descriptor is not");
@@ -401,7 +477,9 @@ static void attach_rules(const char *image)
 	arg.nr_fds = 0;
 	answers(do_attach(&arg), EINVAL, "attach: no descriptor");
 	arg.nr_fds = 2;
-	answers(do_attach(&arg), EOPNOTSUPP, "attach: with a parent");
+	answers(do_attach(&arg), ELOOP, "attach: with itself as its parent");
+	arg.nr_fds = VHDX_MAX_FDS;
+	answers(do_attach(&arg), ELOOP, "attach: as many times as can be");
 	arg.nr_fds = VHDX_MAX_FDS + 1;
 	answers(do_attach(&arg), EINVAL, "attach: too many descriptors");
 	arg.nr_fds = UINT_MAX;
@@ -561,6 +639,113 @@ static int cmd_rules(const char *image, const char *dir)
 	number_rules(image);
 	sharing_rules(image);
 	detach_rules(image);
+	check(count_disks() == 0, "no disk is left");
+	return failures > 0;
+}
+
+/* --- chains ----------------------------------------------------------------------- */
+
+/* Refused, with a text that begins with @who. */
+static void refused(const struct chain *chain, int errnum, const char *who,
+		    const char *what)
+{
+	struct vhdx_ctl_attach arg;
+
+	chain_init(&arg, chain);
+	answers(do_attach(&arg), errnum, what);
+	arg.error[VHDX_ERROR_SIZE - 1] = '\0';
+	if (!check(arg.error[0] && !strncmp(arg.error, who, strlen(who)),
+		   "%s: a text%s%s", what, *who ? " that begins with " : "",
+		   who))
+		printf("# was '%s'\n", arg.error);
+}
+
+/* The chain with another file in the place of the parent. */
+static void other_parent(const struct chain *chain, __s32 fd, int errnum,
+			 const char *who, const char *what)
+{
+	struct chain other = *chain;
+
+	other.fd[1] = fd;
+	refused(&other, errnum, who, what);
+}
+
+/*
+ * An image, its parent and so on. Whoever cannot be one of them is refused, and
+ * the text says which it is.
+ */
+static int cmd_chain(char **paths, unsigned int count)
+{
+	struct vhdx_ctl_attach arg;
+	struct chain chain, other;
+	int fds[2], index;
+	unsigned int i;
+
+	if (count < 2)
+		errx(64, "a chain has a parent");
+	open_chain(&chain, paths, count, false);
+	other = chain;
+	other.count = 1;
+	refused(&other, ENOLINK, "", "chain: without its parent");
+	other = chain;
+	other.fd[other.count++] = memfd_create("empty", 0);
+	refused(&other, EMEDIUMTYPE, "parent ", "chain: one more that is no image");
+	close(other.fd[count]);
+	/* What has no parent, above what has none. */
+	other.fd[0] = chain.fd[count - 1];
+	for (i = 1; i < count; i++)
+		other.fd[i] = chain.fd[i - 1];
+	other.count = count;
+	refused(&other, ENOLINK, "parent ", "chain: the base is on top");
+	for (i = 0; i < count; i++) {
+		other = chain;
+		other.fd[other.count++] = chain.fd[i];
+		refused(&other, ELOOP, "parent ", "chain: a file comes twice");
+	}
+
+	other_parent(&chain, -1, EBADF, "parent 1", "parent: descriptor -1");
+	fds[0] = open_file(paths[1], O_WRONLY);
+	other_parent(&chain, fds[0], EBADF, "parent 1",
+		     "parent: not open for reading");
+	close(fds[0]);
+	fds[0] = open_file(paths[1], O_RDWR);
+	other_parent(&chain, fds[0], ETXTBSY, "parent 1",
+		     "parent: open for writing");
+	refused(&chain, ETXTBSY, "parent 1",
+		"parent: open for writing by somebody else");
+	close(fds[0]);
+	fds[0] = open_file("/dev/null", O_RDONLY);
+	other_parent(&chain, fds[0], EINVAL, "parent 1",
+		     "parent: character device");
+	close(fds[0]);
+	if (pipe(fds))
+		err(1, "pipe");
+	other_parent(&chain, fds[0], EINVAL, "parent 1", "parent: pipe");
+	close(fds[0]);
+	close(fds[1]);
+	check(count_disks() == 0, "what was refused left no disk");
+
+	chain_init(&arg, &chain);
+	answers(do_attach(&arg), 0, "chain");
+	index = arg.index;
+	read_ends(index);
+	arg.index = -1;
+	answers(do_attach(&arg), 0, "chain: once more");
+	close_chain(&chain);
+	for (i = 0; i < count; i++) {
+		fds[0] = open(paths[i], O_RDWR | O_CLOEXEC);
+		answers(fds[0] < 0, ETXTBSY,
+			"chain: none of its files can be opened for writing");
+	}
+	answers(detach(index), 0, "detach of the first");
+	read_ends(arg.index);
+	for (i = 0; i < count; i++) {
+		fds[0] = open(paths[i], O_RDWR | O_CLOEXEC);
+		answers(fds[0] < 0, ETXTBSY, "the second still holds all of them");
+	}
+	answers(detach(arg.index), 0, "detach of the second");
+	for (i = 0; i < count; i++)
+		close(open_file(paths[i], O_RDWR));
 	check(count_disks() == 0, "no disk is left");
 	return failures > 0;
 }
@@ -731,14 +916,15 @@ static void disarm(int nth, char *text, size_t size)
  * succeed: then the disk must work. Without a scan for partitions, which is the
  * kernel's own and dumps a stack when it finds no memory.
  */
-static int cmd_fail(const char *image)
+static int cmd_fail(char **paths, unsigned int count)
 {
 	long n, refused = 0, tolerated = 0, odd = 0;
-	char text[32] = "";
-	__s32 fd = open_image(image);
 	struct vhdx_ctl_attach arg;
+	struct chain chain;
+	char text[32] = "";
 	int nth, ret, saved;
 
+	open_chain(&chain, paths, count, false);
 	arm();
 	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth < 0)
@@ -747,7 +933,7 @@ static int cmd_fail(const char *image)
 		/* The VM's keeper takes silence for death. */
 		if (n % 100 == 0)
 			printf("# failure %ld\n", n);
-		attach_init(&arg, &fd);
+		chain_init(&arg, &chain);
 		arg.flags |= VHDX_ATTACH_NO_PART_SCAN;
 		snprintf(text, sizeof(text), "%ld", n);
 		if (pwrite(nth, text, strlen(text), 0) < 0)
@@ -786,7 +972,7 @@ static int cmd_fail(const char *image)
 	check(!odd, "each is a clean error");
 	check(count_disks() == 0, "no disk is left");
 	close(nth);
-	close(fd);
+	close_chain(&chain);
 	return failures > 0;
 }
 
@@ -798,8 +984,8 @@ int main(int argc, char **argv)
 	control = open("/dev/" VHDX_CONTROL_NAME, O_RDWR | O_CLOEXEC);
 	if (control < 0)
 		err(1, "/dev/" VHDX_CONTROL_NAME);
-	if (argc == 3 && !strcmp(command, "attach"))
-		return cmd_attach(argv[2]);
+	if (argc > 2 && !strcmp(command, "attach"))
+		return cmd_attach(argc - 1, argv + 1);
 	if (argc == 3 && !strcmp(command, "detach"))
 		return cmd_detach(atoi(argv[2]));
 	if (argc == 4 && !strcmp(command, "cycle"))
@@ -812,8 +998,10 @@ int main(int argc, char **argv)
 		return cmd_race(argv[2], atol(argv[3]));
 	if (argc == 4 && !strcmp(command, "kill"))
 		return cmd_kill(argv[2], atol(argv[3]));
-	if (argc == 3 && !strcmp(command, "fail"))
-		return cmd_fail(argv[2]);
+	if (argc > 2 && !strcmp(command, "chain"))
+		return cmd_chain(argv + 2, argc - 2);
+	if (argc > 2 && !strcmp(command, "fail"))
+		return cmd_fail(argv + 2, argc - 2);
 	help(stderr);
 	return 64;
 }

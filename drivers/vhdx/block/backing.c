@@ -5,7 +5,8 @@
  *
  * The list of all backings keeps a file that is written from being attached a
  * second time, by whatever name: a file system and the disk below it may both be
- * named here, but one inode stays one inode.
+ * named here, but one inode stays one inode. What is only read may be read by many,
+ * as an image and as a parent of others.
  */
 #include <linux/blkdev.h>
 #include <linux/cred.h>
@@ -238,6 +239,20 @@ static void backing_probe_dio(struct vhdx_backing *backing,
 	}
 }
 
+/* Under vhdx_backings_mutex. */
+static int refuse_user(const struct vhdx_backing *other, char *error)
+{
+	const char *how = other->writable ? "for writing" : "read-only";
+
+	if (other->index < 0)
+		return vhdx_refuse(error, -EBUSY, "already attached %s", how);
+	if (other->is_parent)
+		return vhdx_refuse(error, -EBUSY,
+				   "in use as a parent of vhdx%d", other->index);
+	return vhdx_refuse(error, -EBUSY, "already attached %s as vhdx%d", how,
+			   other->index);
+}
+
 static int backing_register(struct vhdx_backing *backing, char *error)
 {
 	struct inode *inode = io_inode(backing->handed);
@@ -249,9 +264,7 @@ static int backing_register(struct vhdx_backing *backing, char *error)
 		if (io_inode(other->handed) != inode ||
 		    (!other->writable && !backing->writable))
 			continue;
-		ret = vhdx_refuse(error, -EBUSY, other->writable ?
-				  "already attached for writing" :
-				  "already attached read-only");
+		ret = refuse_user(other, error);
 		break;
 	}
 	if (!ret)
@@ -376,6 +389,7 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 		return ERR_PTR(-ENOMEM);
 	backing->file.ops = &backing_ops;
 	backing->writable = writable;
+	backing->index = -1;
 	backing->handed = handed;
 
 	ret = backing_register(backing, error);
@@ -442,6 +456,23 @@ void vhdx_backing_close(struct vhdx_backing *backing)
 	if (current->flags & PF_KTHREAD)
 		flush_delayed_fput();
 	kfree(backing);
+}
+
+/**
+ * vhdx_backing_set_user() - remember what for a file is in use
+ * @backing: the file
+ * @index: N of /dev/vhdxN
+ * @is_parent: of an image that is attached, not that image itself
+ *
+ * Context: process context, may sleep.
+ */
+void vhdx_backing_set_user(struct vhdx_backing *backing, int index,
+			   bool is_parent)
+{
+	mutex_lock(&vhdx_backings_mutex);
+	backing->index = index;
+	backing->is_parent = is_parent;
+	mutex_unlock(&vhdx_backings_mutex);
 }
 
 /**

@@ -30,6 +30,9 @@
  *	(QEMU's image locks) live as long as it does; no I/O is done on it.
  * @io: our own description of the same file, for all I/O
  * @writable: @io is open for writing
+ * @dio: requests go to @io as direct I/O
+ * @is_parent: in the chain of an image that is attached, not that one itself
+ * @index: N of the /dev/vhdxN that it belongs to, or -1: not known yet
  * @can_punch: holes are welcome in it
  * @wb_err: errors of write-back since then are ours
  * @dev: device of the file system the file is on, as stat() tells it
@@ -44,6 +47,9 @@ struct vhdx_backing {
 	struct file *handed;
 	struct file *io;
 	bool writable;
+	bool dio;
+	bool is_parent;
+	int index;
 	bool can_punch;
 	errseq_t wb_err;
 	dev_t dev;
@@ -89,11 +95,11 @@ struct vhdx_queue {
  * @dying: no new openers; changed and read under the disk's open_mutex
  * @writable: attached for writing
  * @failed: the journal has given up, and that was said
- * @dio: requests go to the file as direct I/O
  * @discard: the disk can discard
  * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
- * @backing: the file; ours
- * @image: what is in it; ours
+ * @image: with its chain of parents; ours
+ * @backing: the file of @image
+ * @shrink_link: in the list of those whose memory can be taken away
  * @disk: the gendisk
  * @tag_set: its requests
  * @workqueue: carries them out
@@ -107,11 +113,11 @@ struct vhdx_device {
 	bool dying;
 	bool writable;
 	bool failed;
-	bool dio;
 	bool discard;
 	enum vhdx_autoclear autoclear;
-	struct vhdx_backing *backing;
 	struct vhdx_image *image;
+	struct vhdx_backing *backing;
+	struct list_head shrink_link;
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct workqueue_struct *workqueue;
@@ -120,13 +126,27 @@ struct vhdx_device {
 	struct vhdx_queue queue[VHDX_MAX_QUEUES];
 };
 
+/* The file that an image is in. */
+static inline struct vhdx_backing *
+vhdx_backing_of(const struct vhdx_image *image)
+{
+	return container_of(image->file, struct vhdx_backing, file);
+}
+
 /* backing.c */
 struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 				       char *error);
 void vhdx_backing_close(struct vhdx_backing *backing);
+void vhdx_backing_set_user(struct vhdx_backing *backing, int index,
+			   bool is_parent);
 unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing);
 bool vhdx_backing_start_write(struct kiocb *iocb, bool wait);
 void vhdx_backing_end_write(struct kiocb *iocb);
+
+/* chain.c */
+struct vhdx_image *vhdx_chain_open(struct file **files, u32 count,
+				   unsigned int flags, char *error);
+void vhdx_chain_close(struct vhdx_image *image);
 
 /* control.c */
 int __init vhdx_control_register(void);
@@ -138,7 +158,6 @@ int vhdx_refuse(char *error, int errnum, const char *fmt, ...);
 int __init vhdx_devices_init(void);
 void vhdx_devices_exit(void);
 struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
-				       struct vhdx_backing *backing,
 				       struct vhdx_image *image, char *error);
 int vhdx_device_add(struct vhdx_device *device, char *error);
 int vhdx_device_destroy(struct vhdx_device *device);
@@ -150,6 +169,12 @@ int vhdx_requests_init(struct vhdx_device *device);
 int vhdx_requests_finish(struct vhdx_device *device);
 void vhdx_requests_exit(struct vhdx_device *device);
 void vhdx_device_changed(struct vhdx_device *device);
+
+/* shrink.c */
+int __init vhdx_shrink_init(void);
+void vhdx_shrink_exit(void);
+void vhdx_shrink_add(struct vhdx_device *device);
+void vhdx_shrink_remove(struct vhdx_device *device);
 
 /* sysfs.c */
 extern const struct attribute_group *vhdx_device_groups[];

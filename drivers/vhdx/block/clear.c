@@ -5,7 +5,9 @@
  * Whole blocks change their state and give their space to the image, which
  * punches it when nobody is on the way to it any more. Parts of a block are
  * zeroed in the file between begin and end of a write. Both loop over the
- * blocks, since these requests may span many.
+ * blocks, since these requests may span many. What a differencing image shows of
+ * its parent has no place in the file: write zeroes gets one for it, a discard
+ * lets it be.
  *
  * A fixed image keeps its blocks (MS-VHDX 2.6.2.1), and so does everything that
  * the issuer of write zeroes wants to keep space for.
@@ -44,6 +46,7 @@ static int zero_part(struct vhdx_cmd *cmd)
 	int ret;
 
 	write->in_place = true;
+	write->hint = req_op(blk_mq_rq_from_pdu(cmd)) == REQ_OP_DISCARD;
 	ret = vhdx_write_begin(device->image, write);
 	if (ret)
 		return ret;
@@ -89,6 +92,7 @@ void vhdx_cmd_clear(struct vhdx_cmd *cmd)
 	while (cmd->done < blk_rq_bytes(rq)) {
 		write->pos = vhdx_cmd_pos(cmd);
 		write->length = blk_rq_bytes(rq) - cmd->done;
+		write->wait = cmd->wait;
 		write->resume = vhdx_cmd_resume;
 		if (may_unmap(cmd) &&
 		    covers_block(cmd, write->pos, write->length))

@@ -20,11 +20,13 @@
  * @done: bytes of the request that are through
  * @left: bytes of the extent at @done that are not
  * @asked: bytes of them that the I/O under way is for
- * @offset: where the extent goes on in the file, in bytes
+ * @image: of the chain, in whose file the extent is
+ * @offset: where the extent goes on in that file, in bytes
  * @begun: image/ is to hear when the extent's I/O is over
  * @zero: the extent reads as zeros
  * @buffered: not as direct I/O
- * @wait: in a work of its own, which may wait for a frozen file system
+ * @wait: in a work of its own, which may wait for a frozen file system and for
+ *	a sector bitmap to be read
  * @commit: a commit is due before the request may end
  * @status: of the request, when it is complete
  * @ret: bytes moved, or a negative errno
@@ -44,6 +46,7 @@ struct vhdx_cmd {
 	unsigned int done;
 	unsigned int left;
 	unsigned int asked;
+	const struct vhdx_image *image;
 	u64 offset;
 	bool begun;
 	bool zero;
@@ -81,7 +84,8 @@ void vhdx_cmd_flush(struct vhdx_cmd *cmd);
 void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret);
 
 /* transfer.c */
-bool vhdx_cmd_map_read(struct vhdx_cmd *cmd);
+int vhdx_cmd_map_read(struct vhdx_cmd *cmd);
+bool vhdx_cmd_reads_zeros(struct vhdx_cmd *cmd);
 void vhdx_cmd_end_extent(struct vhdx_cmd *cmd, int status);
 void vhdx_cmd_transfer(struct vhdx_cmd *cmd);
 

@@ -18,7 +18,7 @@
 	(VHDX_ATTACH_READ_ONLY | VHDX_ATTACH_AUTOCLEAR |		\
 	 VHDX_ATTACH_DIRECT_IO | VHDX_ATTACH_BUFFERED_IO |		\
 	 VHDX_ATTACH_NO_PART_SCAN | VHDX_ATTACH_NO_REPLAY |		\
-	 VHDX_ATTACH_NO_DISCARD)
+	 VHDX_ATTACH_NO_DISCARD | VHDX_ATTACH_IGNORE_ID_MISMATCH)
 
 /**
  * vhdx_refuse() - say why something is refused
@@ -78,68 +78,26 @@ out:
 	return ret;
 }
 
-static struct vhdx_image *vhdx_attach_open_image(struct vhdx_backing *backing,
-						 unsigned int flags,
-						 char *error)
-{
-	struct vhdx_error image_error = {};
-	unsigned int open_flags = 0;
-	struct vhdx_image *image;
-	int ret;
-
-	if (backing->writable)
-		open_flags |= VHDX_OPEN_WRITE;
-	if (flags & VHDX_ATTACH_NO_REPLAY)
-		open_flags |= VHDX_OPEN_NO_REPLAY;
-	ret = vhdx_image_open(&backing->file, open_flags, &image, &image_error);
-	if (ret) {
-		if (image_error.errnum)
-			vhdx_error_print(error, VHDX_ERROR_SIZE, &image_error);
-		return ERR_PTR(ret);
-	}
-	if (image->metadata.has_parent) {
-		vhdx_image_close(image);
-		return ERR_PTR(vhdx_refuse(error, -EOPNOTSUPP,
-					   "differencing images are not supported"));
-	}
-	/* A file grows when it is first written to. */
-	if (backing->writable &&
-	    S_ISBLK(backing->io->f_mapping->host->i_mode) &&
-	    vhdx_image_end(image) > image->file_size) {
-		vhdx_image_close(image);
-		return ERR_PTR(vhdx_refuse(error, -ENOSPC,
-					   "the device is shorter than the image"));
-	}
-	return image;
-}
-
 /*
- * From a file to a disk. @uindex is where the caller wants the number of the
+ * From files to a disk. @uindex is where the caller wants the number of the
  * disk, and is written before there is one: an attach that fails leaves none.
  */
-static int vhdx_attach_file(struct file *file, unsigned int flags, int index,
-			    s32 __user *uindex, char *error)
+static int vhdx_attach_files(struct file **files,
+			     const struct vhdx_ctl_attach *attach,
+			     s32 __user *uindex, char *error)
 {
-	struct vhdx_backing *backing;
 	struct vhdx_device *device;
 	struct vhdx_image *image;
 	int ret;
 
-	backing = vhdx_backing_open(file, !(flags & VHDX_ATTACH_READ_ONLY),
-				    error);
-	if (IS_ERR(backing))
-		return PTR_ERR(backing);
+	image = vhdx_chain_open(files, attach->nr_fds, attach->flags, error);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
 
-	image = vhdx_attach_open_image(backing, flags, error);
-	if (IS_ERR(image)) {
-		ret = PTR_ERR(image);
-		goto out_close_backing;
-	}
-
-	device = vhdx_device_create(index, flags, backing, image, error);
+	device = vhdx_device_create(attach->index, attach->flags, image, error);
 	if (IS_ERR(device)) {
-		ret = PTR_ERR(device);
-		goto out_close_image;
+		vhdx_chain_close(image);
+		return PTR_ERR(device);
 	}
 
 	ret = put_user(device->index, uindex);
@@ -148,12 +106,46 @@ static int vhdx_attach_file(struct file *file, unsigned int flags, int index,
 	if (ret)
 		vhdx_device_destroy(device);
 	return ret;
+}
 
-out_close_image:
-	vhdx_image_close(image);
-out_close_backing:
-	vhdx_backing_close(backing);
-	return ret;
+static void vhdx_attach_put_files(struct file **files, u32 count)
+{
+	while (count--)
+		fput(files[count]);
+	kfree(files);
+}
+
+/* A reference to the file behind each descriptor, or an ERR_PTR. */
+static struct file **vhdx_attach_get_files(const struct vhdx_ctl_attach *attach,
+					   char *error)
+{
+	s32 __user *ufds = u64_to_user_ptr(attach->fds);
+	struct file **files;
+	u32 i;
+	s32 fd;
+	int ret;
+
+	files = kcalloc(attach->nr_fds, sizeof(*files), GFP_KERNEL);
+	if (!files)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < attach->nr_fds; i++) {
+		if (get_user(fd, ufds + i)) {
+			ret = -EFAULT;
+			goto out_put;
+		}
+		files[i] = fget(fd);
+		if (!files[i]) {
+			ret = i ? vhdx_refuse(error, -EBADF,
+					      "parent %u: no open descriptor", i) :
+				  -EBADF;
+			goto out_put;
+		}
+	}
+	return files;
+
+out_put:
+	vhdx_attach_put_files(files, i);
+	return ERR_PTR(ret);
 }
 
 static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
@@ -165,6 +157,10 @@ static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
 	    attach->flags & VHDX_ATTACH_BUFFERED_IO)
 		return vhdx_refuse(error, -EINVAL,
 				   "direct and buffered I/O at once");
+	if (attach->flags & VHDX_ATTACH_IGNORE_ID_MISMATCH &&
+	    !(attach->flags & VHDX_ATTACH_READ_ONLY))
+		return vhdx_refuse(error, -EINVAL,
+				   "a parent that does not match, and not read-only");
 	if (memchr_inv(attach->reserved, 0, sizeof(attach->reserved)))
 		return vhdx_refuse(error, -EINVAL,
 				   "reserved fields are not zero");
@@ -175,18 +171,14 @@ static int vhdx_attach_check(const struct vhdx_ctl_attach *attach, char *error)
 		return vhdx_refuse(error, -EINVAL,
 				   "%u descriptors, which is not 1 to %d",
 				   attach->nr_fds, VHDX_MAX_FDS);
-	if (attach->nr_fds > 1)
-		return vhdx_refuse(error, -EOPNOTSUPP,
-				   "differencing images are not supported");
 	return 0;
 }
 
 static long vhdx_ctl_attach(struct vhdx_ctl_attach __user *arg)
 {
 	struct vhdx_ctl_attach *attach;
-	struct file *file;
+	struct file **files;
 	char *error;
-	s32 fd;
 	int ret;
 
 	attach = vhdx_copy_arg(arg, sizeof(*attach));
@@ -202,20 +194,15 @@ static long vhdx_ctl_attach(struct vhdx_ctl_attach __user *arg)
 	ret = vhdx_attach_check(attach, error);
 	if (ret)
 		goto out_error;
-	if (get_user(fd, (s32 __user *)u64_to_user_ptr(attach->fds))) {
-		ret = -EFAULT;
-		goto out;
+	files = vhdx_attach_get_files(attach, error);
+	if (IS_ERR(files)) {
+		ret = PTR_ERR(files);
+		goto out_error;
 	}
-	file = fget(fd);
-	if (!file) {
-		ret = -EBADF;
-		goto out;
-	}
-	ret = vhdx_attach_file(file, attach->flags, attach->index, &arg->index,
-			       error);
+	ret = vhdx_attach_files(files, attach, &arg->index, error);
 	if (ret && *error)
-		pr_err("%pD4: %s\n", file, error);
-	fput(file);
+		pr_err("%pD4: %s\n", files[0], error);
+	vhdx_attach_put_files(files, attach->nr_fds);
 out_error:
 	/* Should the text get lost, the errno still tells. */
 	if (*error && copy_to_user(arg->error, error, VHDX_ERROR_SIZE))

@@ -90,12 +90,27 @@ static const struct block_device_operations vhdx_disk_fops = {
 };
 
 /* Direct I/O needs the file to take what the disk's own sectors allow. */
-static bool vhdx_device_can_dio(const struct vhdx_backing *backing,
-				const struct vhdx_image *image)
+static bool vhdx_backing_can_dio(const struct vhdx_backing *backing,
+				 u32 sector_size)
 {
 	return backing->dio_offset_align &&
-	       backing->dio_offset_align <= image->metadata.logical_sector_size &&
+	       backing->dio_offset_align <= sector_size &&
 	       backing->dio_mem_align <= PAGE_SIZE;
+}
+
+/* The memory of a request is handed to any file of the chain as it is. */
+static u32 vhdx_device_mem_align(const struct vhdx_device *device)
+{
+	const struct vhdx_backing *backing;
+	const struct vhdx_image *image;
+	u32 align = 4;
+
+	for (image = device->image; image; image = image->parent) {
+		backing = vhdx_backing_of(image);
+		if (backing->dio)
+			align = max(align, backing->dio_mem_align);
+	}
+	return align;
 }
 
 static void vhdx_device_limits(const struct vhdx_device *device,
@@ -129,12 +144,8 @@ static void vhdx_device_limits(const struct vhdx_device *device,
 			max(vhdx_backing_granularity(device->backing) ? :
 			    metadata->block_size, metadata->logical_sector_size);
 	}
-	/*
-	 * The memory of a request is handed to the file as it is, so the file's
-	 * needs are the disk's. A mask of 0 would mean a whole sector.
-	 */
-	lim->dma_alignment =
-		max(device->dio ? device->backing->dio_mem_align : 0, 4U) - 1;
+	/* What the files need is what the disk needs. 0 would be a whole sector. */
+	lim->dma_alignment = vhdx_device_mem_align(device) - 1;
 }
 
 /* A fixed image keeps its blocks (MS-VHDX 2.6.2.1). */
@@ -145,16 +156,35 @@ static bool vhdx_device_can_discard(const struct vhdx_device *device,
 	       !device->image->metadata.leave_blocks_allocated;
 }
 
+/* For each file of the chain: what one cannot do the others still may. */
 static int vhdx_device_choose_io(struct vhdx_device *device, unsigned int flags,
 				 char *error)
 {
-	device->dio = !(flags & VHDX_ATTACH_BUFFERED_IO) &&
-		      vhdx_device_can_dio(device->backing, device->image);
-	if (!device->dio && flags & VHDX_ATTACH_DIRECT_IO)
-		return vhdx_refuse(error, -EINVAL,
-				   "the file cannot be accessed directly in sectors of %u bytes",
-				   device->image->metadata.logical_sector_size);
+	u32 sector_size = device->image->metadata.logical_sector_size;
+	const struct vhdx_image *image;
+	struct vhdx_backing *backing;
+
+	for (image = device->image; image; image = image->parent) {
+		backing = vhdx_backing_of(image);
+		backing->dio = !(flags & VHDX_ATTACH_BUFFERED_IO) &&
+			       vhdx_backing_can_dio(backing, sector_size);
+		if (!backing->dio && flags & VHDX_ATTACH_DIRECT_IO)
+			return vhdx_refuse(error, -EINVAL,
+					   "%s cannot be accessed directly in sectors of %u bytes",
+					   image == device->image ?
+					   "the file" : "the file of a parent",
+					   sector_size);
+	}
 	return 0;
+}
+
+static void vhdx_device_set_user(const struct vhdx_device *device)
+{
+	const struct vhdx_image *image;
+
+	for (image = device->image; image; image = image->parent)
+		vhdx_backing_set_user(vhdx_backing_of(image), device->index,
+				      image != device->image);
 }
 
 static int vhdx_device_get_index(struct vhdx_device *device, int index,
@@ -189,8 +219,7 @@ static void vhdx_device_put_index(struct vhdx_device *device)
  * vhdx_device_create() - build a device that nobody can see yet
  * @index: N of /dev/vhdxN, or -1 for the first free one
  * @flags: VHDX_ATTACH_*
- * @backing: the file; the device's from here on when this succeeds
- * @image: in it; likewise
+ * @image: from vhdx_chain_open(); the device's from here on when this succeeds
  * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
  *
  * Context: process context, may sleep. The caller holds a reference to the
@@ -200,7 +229,6 @@ static void vhdx_device_put_index(struct vhdx_device *device)
  * when the file cannot do what @flags ask for, -ENOMEM.
  */
 struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
-				       struct vhdx_backing *backing,
 				       struct vhdx_image *image, char *error)
 {
 	struct queue_limits lim = {};
@@ -211,9 +239,9 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	if (!device)
 		return ERR_PTR(-ENOMEM);
 	device->state = VHDX_DEVICE_ATTACHING;
-	device->backing = backing;
 	device->image = image;
-	device->writable = backing->writable;
+	device->backing = vhdx_backing_of(image);
+	device->writable = device->backing->writable;
 	device->discard = vhdx_device_can_discard(device, flags);
 	if (flags & VHDX_ATTACH_AUTOCLEAR)
 		device->autoclear = VHDX_AUTOCLEAR_UNCLAIMED;
@@ -225,6 +253,7 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	ret = vhdx_device_get_index(device, index, error);
 	if (ret)
 		goto out_free;
+	vhdx_device_set_user(device);
 
 	ret = vhdx_requests_init(device);
 	if (ret)
@@ -249,6 +278,7 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	else
 		set_disk_ro(device->disk, true);
 
+	vhdx_shrink_add(device);
 	__module_get(THIS_MODULE);
 	return device;
 
@@ -262,7 +292,7 @@ out_free:
 }
 
 /**
- * vhdx_device_destroy() - release a device, its image and its file
+ * vhdx_device_destroy() - release a device, its images and their files
  * @device: from vhdx_device_create(); its disk was never added, or has been
  *	deleted
  *
@@ -281,8 +311,8 @@ int vhdx_device_destroy(struct vhdx_device *device)
 		       device->index, device->backing->io, ERR_PTR(ret));
 	put_disk(device->disk);
 	vhdx_requests_exit(device);
-	vhdx_image_close(device->image);
-	vhdx_backing_close(device->backing);
+	vhdx_shrink_remove(device);
+	vhdx_chain_close(device->image);
 	/* Last, so that who finds the number free finds all of it given up. */
 	vhdx_device_put_index(device);
 	kfree(device);
@@ -305,15 +335,22 @@ static void vhdx_device_release_state(struct vhdx_device *device)
 static void vhdx_device_announce(const struct vhdx_device *device)
 {
 	const struct vhdx_image *image = device->image;
+	unsigned int parents = 0;
 
-	pr_info("vhdx%d: attached %pD4 %s, %s I/O\n", device->index,
-		device->backing->io,
+	while ((image = image->parent))
+		parents++;
+	pr_info("vhdx%d: attached %pD4 %s, %s I/O, %u parent%s\n",
+		device->index, device->backing->io,
 		device->writable ? "read-write" : "read-only",
-		device->dio ? "direct" : "buffered");
-	if (image->log.dirty)
-		pr_info("vhdx%d: log replayed%s: %u entries, %llu descriptors\n",
-			device->index, device->writable ? "" : " in memory",
-			image->log.sequence.count, image->log.descriptors);
+		device->backing->dio ? "direct" : "buffered", parents,
+		parents == 1 ? "" : "s");
+	for (image = device->image; image; image = image->parent)
+		if (image->log.dirty)
+			pr_info("vhdx%d: log of %pD4 replayed%s: %u entries, %llu descriptors\n",
+				device->index, vhdx_backing_of(image)->io,
+				vhdx_backing_of(image)->writable ?
+				"" : " in memory", image->log.sequence.count,
+				image->log.descriptors);
 }
 
 /**

@@ -4,6 +4,7 @@
  * attached.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 
 #include "block.h"
 
@@ -11,12 +12,21 @@ static int __init vhdx_init(void)
 {
 	int ret;
 
-	ret = vhdx_devices_init();
+	ret = vhdx_shrink_init();
 	if (ret)
 		return ret;
+	ret = vhdx_devices_init();
+	if (ret)
+		goto out_shrink_exit;
 	ret = vhdx_control_register();
 	if (ret)
-		vhdx_devices_exit();
+		goto out_devices_exit;
+	return 0;
+
+out_devices_exit:
+	vhdx_devices_exit();
+out_shrink_exit:
+	vhdx_shrink_exit();
 	return ret;
 }
 
@@ -25,6 +35,9 @@ static void __exit vhdx_exit(void)
 	/* Every device holds a reference to the module, so there is none. */
 	vhdx_control_unregister();
 	vhdx_devices_exit();
+	vhdx_shrink_exit();
+	/* What images let go of is freed by a function of the module. */
+	rcu_barrier();
 }
 
 module_init(vhdx_init);

@@ -5,7 +5,7 @@
  * queue_rq looks a read's place up, which takes no lock. Where the image has
  * nothing, the request is answered right there. Otherwise it goes onto the list
  * of its hardware queue, with the writes, and a work carries out what is on the
- * list: asynchronous direct I/O between the file and the request's own pages
+ * list: asynchronous direct I/O between a file and the request's own pages
  * (transfer.c). The work is kicked once for each batch, at bd->last or in
  * commit_rqs, whatever became of the batch's last request.
  *
@@ -16,20 +16,21 @@
  * outer one would turn into a no-op, and would hold each back until the last.
  *
  * What blocks until it is done is a work of its own, or one slow request would
- * hold up all others: buffered I/O, discard and write zeroes (clear.c), and
- * writes while the file system is frozen. A request that waits for image/ is
- * parked there and holds no thread; it goes on in a work of its own.
+ * hold up all others: buffered I/O, discard and write zeroes (clear.c), what
+ * needs a sector bitmap that is not in memory, and writes while the file system
+ * is frozen. A request that waits for image/ is parked there and holds no thread;
+ * it goes on in a work of its own.
  *
  * A FLUSH is handed to the journal, which answers it from its worker. A FUA
  * write whose mapping is durable is a write with IOCB_DSYNC; any other ends with
  * a commit, that begins after the data was written.
  *
- * Forward progress: a work waits for the backing file and never for another
+ * Forward progress: a work waits for the files of the chain and never for another
  * work of this queue; the journal's worker is one of them and waits for the file
  * alone. Nothing of what is done for a request can fail for want of memory: what
- * a write needs of image/ is small and allocated until it is there, and without
- * an array for the pages of a request of several bios these are carried out one
- * by one. The file system and the block layer below have their own reserves.
+ * image/ needs for one is small and allocated until it is there, and without an
+ * array for the pages of a request of several bios these are carried out one by
+ * one. The file systems and the block layer below have their own reserves.
  * All works run under vhdx_io_save(), since whoever reclaims memory may be waiting
  * for a page of this disk. WQ_MEM_RECLAIM would give a thread when none can be
  * created; but XFS without space flushes a workqueue of its own that lacks it, and
@@ -197,10 +198,15 @@ static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 	struct vhdx_cmd *cmd = blk_mq_rq_to_pdu(rq);
 	struct bio *bio;
 
-	if (!vhdx_cmd_map_read(cmd)) {
+	if (vhdx_cmd_map_read(cmd)) {
+		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+	if (!vhdx_cmd_reads_zeros(cmd)) {
 		vhdx_queue_transfer(queue, cmd);
 		return;
 	}
+	vhdx_cmd_end_extent(cmd, 0);
 	__rq_for_each_bio(bio, rq)
 		zero_fill_bio(bio);
 	blk_mq_end_request(rq, BLK_STS_OK);
@@ -217,7 +223,7 @@ static void vhdx_queue_request(struct vhdx_queue *queue, struct request *rq)
 	cmd->begun = false;
 	cmd->wait = false;
 	cmd->commit = false;
-	cmd->buffered = !queue->device->dio;
+	cmd->buffered = !queue->device->backing->dio;
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
 		vhdx_queue_read(queue, rq);

@@ -29,6 +29,34 @@ static ssize_t backing_file_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(backing_file);
 
+/*
+ * A line each, the image's own parent first. Where a page ends before they do,
+ * the last line is "...", which is no path.
+ */
+static ssize_t parents_show(struct device *dev, struct device_attribute *attr,
+			    char *buf)
+{
+	const size_t room = PAGE_SIZE - sizeof("...\n");
+	const struct vhdx_image *image;
+	size_t at = 0, length;
+	const char *path;
+
+	for (image = to_device(dev)->image->parent; image;
+	     image = image->parent) {
+		/* The newline takes the place of the NUL. */
+		path = file_path(vhdx_backing_of(image)->io, buf + at,
+				 room - at);
+		if (IS_ERR(path))
+			return at + sysfs_emit_at(buf, at, "...\n");
+		length = strlen(path);
+		memmove(buf + at, path, length);
+		at += length;
+		buf[at++] = '\n';
+	}
+	return at;
+}
+static DEVICE_ATTR_RO(parents);
+
 static ssize_t backing_dev_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
@@ -70,7 +98,7 @@ static DEVICE_ATTR_RO(discard);
 static ssize_t dio_show(struct device *dev, struct device_attribute *attr,
 			char *buf)
 {
-	return sysfs_emit(buf, "%d\n", to_device(dev)->dio);
+	return sysfs_emit(buf, "%d\n", to_device(dev)->backing->dio);
 }
 static DEVICE_ATTR_RO(dio);
 
@@ -126,6 +154,7 @@ static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_backing_file.attr,
 	&dev_attr_backing_dev.attr,
 	&dev_attr_backing_ino.attr,
+	&dev_attr_parents.attr,
 	&dev_attr_ro.attr,
 	&dev_attr_autoclear.attr,
 	&dev_attr_discard.attr,

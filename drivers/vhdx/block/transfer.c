@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Moving the data of a request between its own pages and the file.
+ * Moving the data of a request between its own pages and the files of a chain.
  *
  * A request goes extent by extent; a read asks the block map where the next one
  * is, a write asks vhdx_write_begin(), and each tells image/ when the extent's
  * I/O is over. So what image/ proves of an order of writes holds here: this file
- * publishes nothing, it only moves data between begin and end.
+ * publishes nothing, it only moves data between begin and end. A read's extent
+ * may be in any file of the chain, a write's is in the image's own.
  *
  * Completion may come in interrupt context. What ends there is what changes no
  * state: reads, and overwrites that need no commit. All else goes on in a work
@@ -28,48 +29,106 @@ static bool is_write(struct vhdx_cmd *cmd)
 	return op_is_write(req_op(blk_mq_rq_from_pdu(cmd)));
 }
 
-/**
- * vhdx_cmd_map_read() - find the extent at cmd->done of a read
- * @cmd: a read
- *
- * Context: any.
- * Return: false when what is left of the request lies in the file, at least in
- * part; true when all of it reads as zeros, and then no extent has begun.
- */
-bool vhdx_cmd_map_read(struct vhdx_cmd *cmd)
+/* Bytes of the request that are not through. */
+static unsigned int rest_of(struct vhdx_cmd *cmd)
 {
-	struct vhdx_image *image = vhdx_cmd_device(cmd)->image;
-	unsigned int rest = blk_rq_bytes(blk_mq_rq_from_pdu(cmd)) - cmd->done;
-	struct vhdx_extent extent;
-
-	cmd->read = vhdx_read_begin(image);
-	vhdx_image_map(image, vhdx_cmd_pos(cmd), rest, &extent);
-	cmd->left = extent.length;
-	cmd->offset = extent.offset;
-	cmd->zero = extent.type == VHDX_EXTENT_ZERO ||
-		    extent.offset >= READ_ONCE(image->file_size);
-	cmd->begun = true;
-	if (!cmd->zero || cmd->left < rest)
-		return false;
-	vhdx_cmd_end_extent(cmd, 0);
-	return true;
+	return blk_rq_bytes(blk_mq_rq_from_pdu(cmd)) - cmd->done;
 }
 
-/* False: the request is parked, or has failed and is complete. */
+/* As vhdx_image_map(), and reads what that needs when there is time. */
+static int find_extent(struct vhdx_cmd *cmd, struct vhdx_extent *extent)
+{
+	struct vhdx_device *device = vhdx_cmd_device(cmd);
+	u64 pos = vhdx_cmd_pos(cmd);
+	int ret;
+
+	for (;;) {
+		ret = vhdx_image_map(device->image, pos, rest_of(cmd), extent);
+		if (!ret || !cmd->wait)
+			return ret;
+		ret = vhdx_image_load(device->image, pos, rest_of(cmd));
+		if (ret) {
+			pr_err_ratelimited("vhdx%d: a sector bitmap cannot be read: %pe\n",
+					   device->index, ERR_PTR(ret));
+			return -EIO;
+		}
+	}
+}
+
+/**
+ * vhdx_cmd_map_read() - begin the extent at cmd->done of a read
+ * @cmd: a read
+ *
+ * Context: any; a work of the request, under vhdx_io_save(), with cmd->wait.
+ * Return: 0, and the extent has begun; -EAGAIN: only a work of the request can
+ * find it, and never with cmd->wait; -EIO.
+ */
+int vhdx_cmd_map_read(struct vhdx_cmd *cmd)
+{
+	struct vhdx_extent extent;
+	int ret;
+
+	cmd->read = vhdx_read_begin(vhdx_cmd_device(cmd)->image);
+	cmd->begun = true;
+	ret = find_extent(cmd, &extent);
+	if (ret) {
+		vhdx_cmd_end_extent(cmd, ret);
+		return ret;
+	}
+	cmd->left = extent.length;
+	cmd->image = extent.image;
+	cmd->offset = extent.offset;
+	cmd->zero = extent.type == VHDX_EXTENT_ZERO ||
+		    extent.offset >= READ_ONCE(extent.image->file_size);
+	cmd->buffered = !vhdx_backing_of(extent.image)->dio;
+	return 0;
+}
+
+/**
+ * vhdx_cmd_reads_zeros() - is there nothing to be read from a file?
+ * @cmd: a read, with an extent begun
+ *
+ * Context: any.
+ * Return: true when all that is left of the request reads as zeros.
+ */
+bool vhdx_cmd_reads_zeros(struct vhdx_cmd *cmd)
+{
+	return cmd->zero && cmd->left == rest_of(cmd);
+}
+
+/* False: the request goes on elsewhere, or has failed and is complete. */
+static bool map_read(struct vhdx_cmd *cmd)
+{
+	int ret = vhdx_cmd_map_read(cmd);
+
+	if (ret == -EAGAIN)
+		vhdx_cmd_queue_work(cmd);
+	else if (ret)
+		vhdx_cmd_complete(cmd, ret);
+	return !ret;
+}
+
+/* False: the request goes on later or elsewhere, or has failed and is complete. */
 static bool map_write(struct vhdx_cmd *cmd)
 {
+	struct vhdx_image *image = vhdx_cmd_device(cmd)->image;
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vhdx_write *write = &cmd->write;
 	int ret;
 
 	write->pos = vhdx_cmd_pos(cmd);
-	write->length = blk_rq_bytes(rq) - cmd->done;
+	write->length = rest_of(cmd);
+	write->wait = cmd->wait;
 	write->fua = rq->cmd_flags & REQ_FUA;
 	write->resume = vhdx_cmd_resume;
-	ret = vhdx_write_begin(vhdx_cmd_device(cmd)->image, write);
+	ret = vhdx_write_begin(image, write);
 	/* Parked, it may be under way again by now. */
 	if (ret == -EINPROGRESS)
 		return false;
+	if (ret == -EAGAIN && !cmd->wait) {
+		vhdx_cmd_queue_work(cmd);
+		return false;
+	}
 	if (ret) {
 		vhdx_cmd_complete(cmd, ret);
 		return false;
@@ -77,6 +136,7 @@ static bool map_write(struct vhdx_cmd *cmd)
 	cmd->begun = true;
 	cmd->zero = false;
 	cmd->left = write->extent.length;
+	cmd->image = image;
 	cmd->offset = write->extent.offset;
 	cmd->commit |= write->fua && !write->durable;
 	return true;
@@ -205,7 +265,7 @@ static void finish(struct vhdx_cmd *cmd)
 /* What the I/O that is over amounts to: 0 or a negative errno. */
 static int account(struct vhdx_cmd *cmd)
 {
-	struct vhdx_device *device = vhdx_cmd_device(cmd);
+	u64 size;
 
 	if (cmd->ret < 0)
 		return cmd->ret;
@@ -214,12 +274,14 @@ static int account(struct vhdx_cmd *cmd)
 		return 0;
 	if (is_write(cmd))
 		return cmd->ret ? 0 : -EIO;
-	if (cmd->offset >= READ_ONCE(device->image->file_size)) {
+	size = READ_ONCE(cmd->image->file_size);
+	if (cmd->offset >= size) {
 		cmd->zero = true;
 	} else if (!cmd->ret) {
 		pr_err_ratelimited("vhdx%d: %pD4 ends before offset %llu, it was %llu bytes long\n",
-				   device->index, device->backing->io,
-				   cmd->offset, device->image->file_size);
+				   vhdx_cmd_device(cmd)->index,
+				   vhdx_backing_of(cmd->image)->io, cmd->offset,
+				   size);
 		return -EIO;
 	}
 	return 0;
@@ -263,7 +325,7 @@ static void io_complete(struct kiocb *iocb, long ret)
 
 static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
 {
-	struct file *file = vhdx_cmd_device(cmd)->backing->io;
+	struct file *file = vhdx_backing_of(cmd->image)->io;
 	bool write = is_write(cmd);
 	ssize_t ret;
 
@@ -311,10 +373,7 @@ static bool next_extent(struct vhdx_cmd *cmd)
 		finish(cmd);
 		return false;
 	}
-	if (is_write(cmd))
-		return map_write(cmd);
-	vhdx_cmd_map_read(cmd);
-	return true;
+	return is_write(cmd) ? map_write(cmd) : map_read(cmd);
 }
 
 /**
@@ -336,6 +395,11 @@ void vhdx_cmd_transfer(struct vhdx_cmd *cmd)
 		return;
 	}
 	while (next_extent(cmd)) {
+		/* The next file may not do direct I/O where the last one did. */
+		if (!cmd->zero && cmd->buffered && !cmd->wait) {
+			vhdx_cmd_queue_work(cmd);
+			return;
+		}
 		make_iter(cmd, &iter);
 		if (!cmd->zero) {
 			submit(cmd, &iter);

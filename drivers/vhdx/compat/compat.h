@@ -10,6 +10,8 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 
 #include "probed.h"
 
@@ -66,6 +68,39 @@ static inline void compat_disk_write_cache(struct gendisk *disk)
 #define COMPAT_BLK_MQ_F_SHOULD_MERGE	BLK_MQ_F_SHOULD_MERGE
 #else
 #define COMPAT_BLK_MQ_F_SHOULD_MERGE	0
+#endif
+
+/*
+ * A shrinker is allocated with its name and then registered, which cannot fail.
+ * It was named when it was registered; where that fails it is gone.
+ */
+#ifdef COMPAT_OLD_SHRINKER
+static inline struct shrinker *shrinker_alloc(unsigned int flags,
+					      const char *name)
+{
+	return kzalloc(sizeof(struct shrinker), GFP_KERNEL);
+}
+
+static inline int compat_shrinker_register(struct shrinker *shrinker)
+{
+	int ret = register_shrinker(shrinker, KBUILD_MODNAME);
+
+	if (ret)
+		kfree(shrinker);
+	return ret;
+}
+
+static inline void shrinker_free(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
+}
+#else
+static inline int compat_shrinker_register(struct shrinker *shrinker)
+{
+	shrinker_register(shrinker);
+	return 0;
+}
 #endif
 
 static inline struct gendisk *

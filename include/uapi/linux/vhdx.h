@@ -35,8 +35,9 @@ struct vhdx_ctl_version {
 };
 
 /*
- * The descriptor of an image to be written must be open for writing. At most one
- * of DIRECT_IO and BUFFERED_IO; without either the driver chooses.
+ * The descriptor of an image to be written must be open for writing; nobody may
+ * have a file that is only read, as every parent is, open for writing. At most one
+ * of DIRECT_IO and BUFFERED_IO; without either the driver chooses, for each file.
  */
 #define VHDX_ATTACH_READ_ONLY	(1U << 0)
 /* detach at the last close, once somebody has claimed the disk (mounted it, ...) */
