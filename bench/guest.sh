@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The measuring half of bench/run, in the VM. usage: guest.sh ROUNDS MIB ZEROED
+# The measuring half of bench/run, in the VM. usage: guest.sh ROUNDS MIB ZEROED WORD
 #
 # Makes the same MIB of data for every peer, attaches it through each, and runs
 # each row on each target in turn, round after round, so that what else the
@@ -11,11 +11,13 @@
 #	unmapped  a hole, or no block at all
 #	first     nothing was written before; the raw file is fallocated, a VHDX file
 #	          is as qemu-img makes it and grows
-# ZEROED (0 or 1) is the driver's parameter zeroed_growth.
+# ZEROED (0 or 1) is the driver's parameter zeroed_growth. Only rows that have WORD
+# in their name are run.
 set -eu
 
 rounds=$1
 mib=$2
+word=$4
 echo "$3" >/sys/module/vhdx/parameters/zeroed_growth
 cd /scratch
 modprobe nbd nbds_max=3
@@ -110,6 +112,10 @@ first_drop() {
 row() {
 	name=$1 state=$2
 	shift 2
+	case $name in
+	*"$word"*) ;;
+	*) return 0 ;;
+	esac
 	for t in file loop vhdx qemu_nbd; do
 		[ "$state" != first ] || first_make $t
 		kib=$(fio --minimal --name=row --filename="$(target "$state" $t)" \

@@ -81,11 +81,17 @@ enum vhdx_autoclear {
  * @device: the owner
  * @list: requests (struct vhdx_cmd) for @work to submit, newest first
  * @work: submits what is on @list
+ * @local_work: the same, for a request that is alone
+ * @busy: requests that have come and not ended
+ * @alone: times in a row that there was but one
  */
 struct vhdx_queue {
 	struct vhdx_device *device;
 	struct llist_head list;
 	struct work_struct work;
+	struct work_struct local_work;
+	atomic_t busy;
+	unsigned int alone;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -103,6 +109,7 @@ struct vhdx_queue {
  * @disk: the gendisk
  * @tag_set: its requests
  * @workqueue: carries them out
+ * @local_wq: carries a queue's only request out, on the CPU that it comes from
  * @journal_work: the journal's worker
  * @commit_work: has the journal commit what nobody flushes
  * @queue: one for each hardware queue
@@ -121,6 +128,7 @@ struct vhdx_device {
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct workqueue_struct *workqueue;
+	struct workqueue_struct *local_wq;
 	struct work_struct journal_work;
 	struct delayed_work commit_work;
 	struct vhdx_queue queue[VHDX_MAX_QUEUES];

@@ -70,6 +70,11 @@ static inline struct vhdx_device *vhdx_cmd_device(struct vhdx_cmd *cmd)
 	return blk_mq_rq_from_pdu(cmd)->q->queuedata;
 }
 
+static inline struct vhdx_queue *vhdx_cmd_queue(struct vhdx_cmd *cmd)
+{
+	return blk_mq_rq_from_pdu(cmd)->mq_hctx->driver_data;
+}
+
 /* Where on the virtual disk it goes on, in bytes. */
 static inline u64 vhdx_cmd_pos(struct vhdx_cmd *cmd)
 {

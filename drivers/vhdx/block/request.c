@@ -54,6 +54,9 @@
  */
 #define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
 
+/* So many requests one after the other make a queue that is used so. */
+#define VHDX_ALONE		4U
+
 /* When a change is committed that nobody has asked a flush for. */
 #define VHDX_COMMIT_DELAY	(2 * HZ)
 
@@ -92,6 +95,7 @@ void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret)
 	if (ret == -EDQUOT || ret == -EFBIG)
 		ret = -ENOSPC;
 	cmd->status = errno_to_blk_status(ret);
+	atomic_dec(&vhdx_cmd_queue(cmd)->busy);
 	blk_mq_complete_request(blk_mq_rq_from_pdu(cmd));
 }
 
@@ -166,9 +170,8 @@ void vhdx_cmd_resume(struct vhdx_write *write)
 	vhdx_cmd_queue_work(container_of(write, struct vhdx_cmd, write));
 }
 
-static void vhdx_queue_work(struct work_struct *work)
+static void vhdx_queue_run(struct vhdx_queue *queue)
 {
-	struct vhdx_queue *queue = container_of(work, struct vhdx_queue, work);
 	unsigned int flags = vhdx_io_save();
 	struct vhdx_cmd *cmd, *next;
 	struct llist_node *list;
@@ -179,10 +182,36 @@ static void vhdx_queue_work(struct work_struct *work)
 	vhdx_io_restore(flags);
 }
 
+static void vhdx_queue_work(struct work_struct *work)
+{
+	vhdx_queue_run(container_of(work, struct vhdx_queue, work));
+}
+
+static void vhdx_queue_local_work(struct work_struct *work)
+{
+	vhdx_queue_run(container_of(work, struct vhdx_queue, local_work));
+}
+
+/*
+ * Requests that come one at a time: whoever waits for each leaves its CPU, which
+ * is nearer than another that has to be woken up. The first of a batch looks the
+ * same, so a few in a row have to be alone. A work of its own, since one that is
+ * running stays where it runs.
+ */
 static void vhdx_kick(struct vhdx_queue *queue)
 {
-	if (!llist_empty(&queue->list))
-		queue_work(queue->device->workqueue, &queue->work);
+	struct vhdx_device *device = queue->device;
+	unsigned int alone;
+
+	if (llist_empty(&queue->list))
+		return;
+	/* Racing requests are not alone: a count that gets lost does no harm. */
+	alone = atomic_read(&queue->busy) == 1 ? READ_ONCE(queue->alone) + 1 : 0;
+	WRITE_ONCE(queue->alone, min(alone, VHDX_ALONE));
+	if (alone >= VHDX_ALONE)
+		queue_work(device->local_wq, &queue->local_work);
+	else
+		queue_work(device->workqueue, &queue->work);
 }
 
 static void vhdx_queue_transfer(struct vhdx_queue *queue, struct vhdx_cmd *cmd)
@@ -207,6 +236,7 @@ static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 		return;
 	}
 	vhdx_cmd_end_extent(cmd, 0);
+	atomic_dec(&queue->busy);
 	__rq_for_each_bio(bio, rq)
 		zero_fill_bio(bio);
 	blk_mq_end_request(rq, BLK_STS_OK);
@@ -217,6 +247,7 @@ static void vhdx_queue_request(struct vhdx_queue *queue, struct request *rq)
 	struct vhdx_cmd *cmd = blk_mq_rq_to_pdu(rq);
 
 	blk_mq_start_request(rq);
+	atomic_inc(&queue->busy);
 	cmd->done = 0;
 	cmd->left = 0;
 	cmd->ret = 0;
@@ -322,6 +353,14 @@ void vhdx_device_changed(struct vhdx_device *device)
 			   VHDX_COMMIT_DELAY);
 }
 
+static void vhdx_destroy_workqueues(struct vhdx_device *device)
+{
+	if (device->local_wq)
+		destroy_workqueue(device->local_wq);
+	if (device->workqueue)
+		destroy_workqueue(device->workqueue);
+}
+
 /**
  * vhdx_requests_init() - make what carries the requests of a device
  * @device: has its index and its image
@@ -340,6 +379,7 @@ int vhdx_requests_init(struct vhdx_device *device)
 		queue->device = device;
 		init_llist_head(&queue->list);
 		INIT_WORK(&queue->work, vhdx_queue_work);
+		INIT_WORK(&queue->local_work, vhdx_queue_local_work);
 	}
 	INIT_WORK(&device->journal_work, vhdx_journal_work);
 	INIT_DELAYED_WORK(&device->commit_work, vhdx_commit_work);
@@ -352,8 +392,11 @@ int vhdx_requests_init(struct vhdx_device *device)
 	 */
 	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND,
 					    VHDX_MAX_WORKS, device->index);
-	if (!device->workqueue)
-		return -ENOMEM;
+	device->local_wq = alloc_workqueue("vhdx%d_local", 0, 0, device->index);
+	if (!device->workqueue || !device->local_wq) {
+		ret = -ENOMEM;
+		goto out;
+	}
 
 	set->ops = &vhdx_mq_ops;
 	set->nr_hw_queues = min_t(unsigned int, nr_cpu_ids, VHDX_MAX_QUEUES);
@@ -365,8 +408,9 @@ int vhdx_requests_init(struct vhdx_device *device)
 		     COMPAT_BLK_MQ_F_SHOULD_MERGE;
 	set->driver_data = device;
 	ret = blk_mq_alloc_tag_set(set);
+out:
 	if (ret)
-		destroy_workqueue(device->workqueue);
+		vhdx_destroy_workqueues(device);
 	return ret;
 }
 
@@ -409,6 +453,7 @@ int vhdx_requests_finish(struct vhdx_device *device)
 
 	cancel_delayed_work_sync(&device->commit_work);
 	/* A work may still be returning from its last request. */
+	drain_workqueue(device->local_wq);
 	drain_workqueue(device->workqueue);
 	if (!device->writable)
 		return 0;
@@ -427,6 +472,6 @@ int vhdx_requests_finish(struct vhdx_device *device)
  */
 void vhdx_requests_exit(struct vhdx_device *device)
 {
-	destroy_workqueue(device->workqueue);
+	vhdx_destroy_workqueues(device);
 	blk_mq_free_tag_set(&device->tag_set);
 }
