@@ -47,7 +47,8 @@ struct memfile *guest_build(struct kunit *test, const struct builder *b,
 struct vhdx_image *guest_open(struct kunit *test, struct memfile *mf);
 struct vhdx_image *guest_open_child(struct kunit *test, struct memfile *mf,
 				    struct vhdx_image *parent);
-struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf);
+struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf,
+				       struct vhdx_image *parent);
 void guest_close(struct kunit *test, struct vhdx_image *img);
 void guest_finish(struct kunit *test, struct vhdx_image *img);
 void guest_check(struct kunit *test, const struct vhdx_image *img,
@@ -68,6 +69,7 @@ int guest_fill(struct vhdx_image *img, const struct guest_write *gw, u8 byte);
 void guest_end(struct vhdx_image *img, struct guest_write *gw, int status);
 int guest_write(struct vhdx_image *img, u64 pos, u64 length, u8 byte);
 int guest_zero(struct vhdx_image *img, u64 pos, u64 length);
+int guest_discard(struct vhdx_image *img, u64 pos, u64 length);
 int guest_clear(struct vhdx_image *img, u64 block);
 void guest_begin_flush(struct vhdx_image *img, struct guest_flush *gf);
 int guest_flush(struct vhdx_image *img);

@@ -96,11 +96,12 @@ struct vhdx_image *guest_open_child(struct kunit *test, struct memfile *mf,
  * guest_open_writable() - open an image that must open for writing
  * @test: that it is closed with
  * @mf: the image
+ * @parent: opened before; NULL for none
  */
-struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf)
+struct vhdx_image *guest_open_writable(struct kunit *test, struct memfile *mf,
+				       struct vhdx_image *parent)
 {
-	struct vhdx_image *img = open_with(test, mf, NULL,
-					  VHDX_OPEN_WRITE);
+	struct vhdx_image *img = open_with(test, mf, parent, VHDX_OPEN_WRITE);
 
 	img->kick = kick;
 	return img;

@@ -66,6 +66,7 @@ int guest_begin_at(struct vhdx_image *img, struct guest_write *gw, u64 pos,
 	memset(gw, 0, sizeof(*gw));
 	gw->write.pos = pos;
 	gw->write.length = length;
+	gw->write.wait = true;
 	return guest_begin(img, gw);
 }
 
@@ -121,7 +122,7 @@ void guest_end(struct vhdx_image *img, struct guest_write *gw, int status)
 }
 
 static int write_all(struct vhdx_image *img, u64 pos, u64 length, u8 byte,
-		     bool in_place)
+		     bool in_place, bool hint)
 {
 	struct guest_write gw;
 	int ret = 0;
@@ -131,6 +132,8 @@ static int write_all(struct vhdx_image *img, u64 pos, u64 length, u8 byte,
 		gw.write.pos = pos;
 		gw.write.length = length;
 		gw.write.in_place = in_place;
+		gw.write.hint = hint;
+		gw.write.wait = true;
 		ret = guest_begin(img, &gw);
 		if (ret)
 			break;
@@ -154,7 +157,7 @@ static int write_all(struct vhdx_image *img, u64 pos, u64 length, u8 byte,
  */
 int guest_write(struct vhdx_image *img, u64 pos, u64 length, u8 byte)
 {
-	return write_all(img, pos, length, byte, false);
+	return write_all(img, pos, length, byte, false, false);
 }
 
 /**
@@ -167,7 +170,20 @@ int guest_write(struct vhdx_image *img, u64 pos, u64 length, u8 byte)
  */
 int guest_zero(struct vhdx_image *img, u64 pos, u64 length)
 {
-	return write_all(img, pos, length, 0, true);
+	return write_all(img, pos, length, 0, true, false);
+}
+
+/**
+ * guest_discard() - discard parts of blocks, from begin to end
+ * @img: open for writing
+ * @pos: bytes on the virtual disk
+ * @length: bytes
+ *
+ * Return: as guest_write().
+ */
+int guest_discard(struct vhdx_image *img, u64 pos, u64 length)
+{
+	return write_all(img, pos, length, 0, true, true);
 }
 
 /**

@@ -35,7 +35,7 @@ void writer_build(struct kunit *test, struct writer *w)
  */
 void writer_open(struct kunit *test, struct writer *w)
 {
-	w->img = guest_open_writable(test, w->mf);
+	w->img = guest_open_writable(test, w->mf, w->parent);
 	writer_forget(w);
 }
 

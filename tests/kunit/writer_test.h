@@ -13,6 +13,7 @@
  * @layout: of it
  * @mf: it
  * @img: open
+ * @parent: open, when the image is a differencing one
  * @seen: records that a suite has dealt with
  */
 struct writer {
@@ -20,6 +21,7 @@ struct writer {
 	struct builder_layout layout;
 	struct memfile *mf;
 	struct vhdx_image *img;
+	struct vhdx_image *parent;
 	u32 seen;
 };
 

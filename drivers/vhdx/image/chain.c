@@ -209,8 +209,9 @@ int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 	length = min(length, block_size - (pos & (block_size - 1)));
 	ret = find(img, pos, length, extent);
 	while (!ret && extent->length < length) {
-		if (find(img, pos + extent->length, length - extent->length,
-			 &next) || !goes_on(extent, &next))
+		ret = find(img, pos + extent->length, length - extent->length,
+			   &next);
+		if (ret || !goes_on(extent, &next))
 			break;
 		extent->length += next.length;
 	}
@@ -224,8 +225,8 @@ int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
  * @length: bytes, more than 0; @pos + @length lies inside the disk
  *
  * Context: process context, may sleep; reads files of the chain.
- * Return: 0, and vhdx_image_map() knows at least a piece at @pos, unless memory
- * is so short that it was taken away again; or what reading answered.
+ * Return: 0, and vhdx_image_map() knows all of it, unless memory is so short that
+ * it was taken away again; or what reading answered.
  */
 int vhdx_image_load(const struct vhdx_image *img, u64 pos, u64 length)
 {
@@ -233,7 +234,7 @@ int vhdx_image_load(const struct vhdx_image *img, u64 pos, u64 length)
 	int ret;
 
 	while (length) {
-		ret = vhdx_image_map(img, pos, length, &extent);
+		ret = find(img, pos, length, &extent);
 		if (!ret) {
 			pos += extent.length;
 			length -= extent.length;

@@ -614,7 +614,7 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 	want = begin_locked(j, write, &change);
 	unlock_change(j, &change);
 	if (!want) {
-		if (write->allocation)
+		if (write->allocation && !write->allocation->borrowed)
 			want_room(j);
 		return 0;
 	}

@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writing into a child: what hides the parent, when, and in which order that
+ * reaches the disk.
+ */
+#include <kunit/test.h>
+
+#include "guest.h"
+#include "image/journal.h"
+#include "writer_test.h"
+
+#define MIB	VHDX_MIB
+
+/* A child whose parent has data everywhere; the caller may change it. */
+static struct writer *child_init(struct kunit *test)
+{
+	struct builder *parent = kunit_kzalloc(test, sizeof(*parent), GFP_KERNEL);
+	struct writer *w = writer_init(test);
+
+	KUNIT_ASSERT_NOT_NULL(test, parent);
+	builder_init(parent);
+	parent->seed = 31;
+	parent->disk_size = 64 * MIB;
+	parent->default_state = 6;
+	parent->data_bytes = 65536;
+	w->b.seed = 32;
+	w->b.disk_size = 64 * MIB;
+	w->b.data_write_guid = builder_guid(2);
+	builder_set_parent(&w->b, parent);
+	return w;
+}
+
+static void child_open(struct kunit *test, struct writer *w)
+{
+	struct builder_layout layout;
+
+	if (!w->parent)
+		w->parent = guest_open(test, guest_build(test, w->b.parent,
+							 &layout));
+	writer_open(test, w);
+}
+
+static void child_build(struct kunit *test, struct writer *w)
+{
+	writer_build(test, w);
+	child_open(test, w);
+}
+
+/* As after a crash, or after a detach: what the file says. */
+static void child_reopen(struct kunit *test, struct writer *w)
+{
+	guest_close(test, w->img);
+	w->img = guest_open_child(test, w->mf, w->parent);
+}
+
+static void expect_headers(struct kunit *test, struct writer *w)
+{
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+}
+
+static u64 count(const struct writer *w, u32 state)
+{
+	return w->img->counts.payload[state];
+}
+
+/* Nothing but the sectors that were written hides the parent, stale bits or not. */
+static void child_small_write(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 5, 0, 0 } };
+	struct writer *w = child_init(test);
+	struct guest_write gw;
+	u32 pass;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.stale_bits = true;
+	child_build(test, w);
+	guest_check_built(test, w->img, &w->b, 5 * MIB, MIB);
+	KUNIT_ASSERT_EQ(test, 0, guest_begin_at(w->img, &gw, 5 * MIB + 4096,
+						1024));
+	KUNIT_ASSERT_EQ(test, 0, guest_fill(w->img, &gw, 0xA5));
+	guest_check_built(test, w->img, &w->b, 5 * MIB, MIB);
+	guest_end(w->img, &gw, 0);
+	KUNIT_EXPECT_EQ(test, count(w, 7), 1);
+
+	/* The data before the bit, and both bit and entry in one log entry. */
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	expect_write(test, w, w->layout.log_offset, 3 * 4096);
+	expect_flush(test, w);
+	expect_headers(test, w);
+	for (pass = 0; pass < 2; pass++) {
+		guest_check_built(test, w->img, &w->b, 4 * MIB, MIB + 4096);
+		guest_check_byte(test, w->img, 5 * MIB + 4096, 1024, 0xA5);
+		guest_check_built(test, w->img, &w->b, 5 * MIB + 5120,
+				  2 * MIB - 5120);
+		if (!pass)
+			child_reopen(test, w);
+	}
+	KUNIT_EXPECT_TRUE(test, w->img->log.dirty);
+}
+
+/* The chunk gets a bitmap block, in the same entry, and no sector is copied up. */
+static void child_first_bitmap(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	u64 reads;
+
+	child_build(test, w);
+	reads = w->mf->read_bytes;
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 7 * MIB, 4096, 1), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->read_bytes, reads);
+	KUNIT_EXPECT_EQ(test, w->img->counts.bitmap, 1);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	/* A page of bits, one of entries, and one with the bitmap block's. */
+	expect_write(test, w, w->layout.log_offset, 4 * 4096);
+	expect_flush(test, w);
+	expect_headers(test, w);
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	KUNIT_EXPECT_FALSE(test, w->img->log.dirty);
+	KUNIT_EXPECT_EQ(test, w->img->counts.bitmap, 1);
+	guest_check_byte(test, w->img, 7 * MIB, 4096, 1);
+	guest_check_built(test, w->img, &w->b, 7 * MIB + 4096, MIB - 4096);
+}
+
+static void child_whole_block(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 3 * MIB, MIB, 1), 0);
+	KUNIT_EXPECT_EQ(test, count(w, 6), 1);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	writer_until(w, MEMFILE_FLUSH);
+	expect_flush(test, w);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 3) & 7, 6);
+	child_reopen(test, w);
+	guest_check_byte(test, w->img, 3 * MIB, MIB, 1);
+	guest_check_built(test, w->img, &w->b, 4 * MIB, MIB);
+}
+
+/* All bits set: the bitmap need not be looked at any more. */
+static void child_fills_up(struct kunit *test)
+{
+	static const u32 order[] = { 2, 0, 3, 1 };
+	struct writer *w = child_init(test);
+	u32 i;
+
+	/* The disk ends inside its last block. */
+	w->b.disk_size = 64 * MIB - MIB / 2;
+	child_build(test, w);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, count(w, 6), 0);
+		KUNIT_EXPECT_EQ(test, 0, guest_write(w->img, 63 * MIB +
+						     order[i] * MIB / 8,
+						     MIB / 8, 1 + i));
+		KUNIT_EXPECT_EQ(test, count(w, 7), i < 3 ? 1 : 0);
+	}
+	KUNIT_EXPECT_EQ(test, count(w, 6), 1);
+	/* Whole blocks need no bits either. */
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 63 * MIB, 512, 9), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 63) & 7, 6);
+	child_reopen(test, w);
+	guest_check_byte(test, w->img, 63 * MIB, 512, 9);
+	for (i = 0; i < 4; i++)
+		guest_check_byte(test, w->img, 63 * MIB + order[i] * MIB / 8 + 512,
+				 MIB / 8 - 512, 1 + i);
+}
+
+static const struct builder_run some_runs[] = {
+	{ 2 * 2048 + 16, 16 }, { 2 * 2048 + 64, 1 }, { 2 * 2048 + 2047, 1 },
+};
+
+/* Over sectors that are there and sectors that are not. */
+static void child_partial_block(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	struct writer *w = child_init(test);
+	u64 pos = 2 * MIB, offset;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	guest_check_built(test, w->img, &w->b, pos, MIB);
+	offset = writer_entry(w, 2) & ~(MIB - 1);
+
+	/* All of it is there: nothing else is due. */
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, pos + 16 * 512, 8192, 1), 0);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 1);
+
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, pos + 24 * 512, 8192, 2), 0);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	/* Only the page of bits has changed. */
+	expect_write(test, w, w->layout.log_offset, 2 * 4096);
+	expect_flush(test, w);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 2), offset | 7);
+	child_reopen(test, w);
+	guest_check_built(test, w->img, &w->b, pos, 16 * 512);
+	guest_check_byte(test, w->img, pos + 16 * 512, 8 * 512, 1);
+	guest_check_byte(test, w->img, pos + 24 * 512, 16 * 512, 2);
+	guest_check_built(test, w->img, &w->b, pos + 40 * 512, MIB - 40 * 512);
+}
+
+/* Those never show the parent, before a write and after it. */
+static void child_hiding_states(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 1, 1, 0 }, { 2, 2, 0 }, { 3, 3, 0 }, { 4, 3, BUILDER_PLACE },
+		{ 5, 5, 0 },
+	};
+	struct writer *w = child_init(test);
+	u32 i;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.stale_bits = true;
+	child_build(test, w);
+	for (i = 1; i <= 5; i++)
+		KUNIT_EXPECT_EQ(test, 0, guest_write(w->img, i * MIB + 8192, 512,
+						     i));
+	KUNIT_EXPECT_EQ(test, count(w, 6), 5);
+	/* Zeros were seen there before: nothing to flush first. */
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_write(test, w, w->layout.log_offset, 2 * 4096);
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	for (i = 1; i <= 5; i++) {
+		guest_check_byte(test, w->img, i * MIB, 8192, 0);
+		guest_check_byte(test, w->img, i * MIB + 8192, 512, i);
+		guest_check_byte(test, w->img, i * MIB + 8704, MIB - 8704, 0);
+	}
+}
+
+/* A block that was discarded does not become the parent's again. */
+static void child_discards(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 2, 7, BUILDER_PLACE }, { 3, 6, BUILDER_PLACE },
+	};
+	struct writer *w = child_init(test);
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_clear(w->img, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_clear(w->img, 2), 0);
+	KUNIT_EXPECT_EQ(test, guest_clear(w->img, 3), 0);
+	KUNIT_EXPECT_EQ(test, count(w, 2), 3);
+	guest_check_byte(test, w->img, MIB, 3 * MIB, 0);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	/* Rewritten, its old bits mean nothing. */
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB + 512, 512, 1), 0);
+	guest_check_byte(test, w->img, 2 * MIB, 512, 0);
+	guest_check_byte(test, w->img, 2 * MIB + 1024, MIB - 1024, 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 1), 2);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 2) & 7, 6);
+	KUNIT_EXPECT_EQ(test, writer_entry(w, 3), 2);
+	child_reopen(test, w);
+	guest_check_built(test, w->img, &w->b, 0, MIB);
+	guest_check_byte(test, w->img, MIB, MIB + 512, 0);
+	guest_check_byte(test, w->img, 2 * MIB + 512, 512, 1);
+	guest_check_byte(test, w->img, 2 * MIB + 1024, 2 * MIB - 1024, 0);
+	guest_check_built(test, w->img, &w->b, 4 * MIB, MIB);
+}
+
+/* Zeros are written where the parent would be seen; a discard leaves it alone. */
+static void child_zeroes(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	struct writer *w = child_init(test);
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_discard(w->img, MIB + 512, 1024), 0);
+	KUNIT_EXPECT_EQ(test, count(w, 7), 1);
+	guest_check_built(test, w->img, &w->b, MIB, MIB);
+	KUNIT_EXPECT_EQ(test, guest_discard(w->img, 2 * MIB, MIB - 512), 0);
+	guest_check_built(test, w->img, &w->b, 2 * MIB, 16 * 512);
+	guest_check_byte(test, w->img, 2 * MIB + 16 * 512, 16 * 512, 0);
+	guest_check_built(test, w->img, &w->b, 2 * MIB + 32 * 512, 32 * 512);
+	guest_check_byte(test, w->img, 2 * MIB + 64 * 512, 512, 0);
+	guest_check_built(test, w->img, &w->b, 2 * MIB + 65 * 512,
+			  MIB - 65 * 512);
+
+	KUNIT_EXPECT_EQ(test, guest_zero(w->img, MIB + 512, 1024), 0);
+	KUNIT_EXPECT_EQ(test, guest_zero(w->img, 2 * MIB, 65 * 512), 0);
+	KUNIT_EXPECT_EQ(test, count(w, 7), 2);
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	guest_check_built(test, w->img, &w->b, MIB, 512);
+	guest_check_byte(test, w->img, MIB + 512, 1024, 0);
+	guest_check_built(test, w->img, &w->b, MIB + 1536, MIB - 1536);
+	guest_check_byte(test, w->img, 2 * MIB, 65 * 512, 0);
+	guest_check_built(test, w->img, &w->b, 2 * MIB + 65 * 512,
+			  MIB - 65 * 512);
+}
+
+/* A write that fails hides nothing, not even what it left in the run. */
+static void child_write_fails(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	struct guest_write first, second;
+
+	child_build(test, w);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &first, MIB, 4096), 0);
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &second, MIB + 8192, 4096),
+			0);
+	KUNIT_EXPECT_EQ(test, guest_fill(w->img, &first, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_fill(w->img, &second, 2), 0);
+	guest_end(w->img, &first, -EIO);
+	guest_check_built(test, w->img, &w->b, MIB, MIB);
+	guest_end(w->img, &second, 0);
+	guest_check_built(test, w->img, &w->b, MIB, 8192);
+	guest_check_byte(test, w->img, MIB + 8192, 4096, 2);
+	guest_check_built(test, w->img, &w->b, MIB + 12288, MIB - 12288);
+
+	/* The only one: the block stays as it was, and nothing leaks. */
+	KUNIT_ASSERT_EQ(test, guest_begin_at(w->img, &first, 2 * MIB, 4096), 0);
+	KUNIT_EXPECT_EQ(test, guest_fill(w->img, &first, 1), 0);
+	guest_end(w->img, &first, -EIO);
+	guest_work(w->img);
+	KUNIT_EXPECT_EQ(test, count(w, 7), 1);
+	guest_check_built(test, w->img, &w->b, 2 * MIB, MIB);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB + 512, 512, 3), 0);
+	guest_check_built(test, w->img, &w->b, 2 * MIB, 512);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, (writer_entry(w, 2) & ~(MIB - 1)) +
+			MIB);
+}
+
+/* Writes in flight when their block is discarded came before that. */
+static void child_discarded(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	struct writer *w = child_init(test);
+	struct guest_write gw[2], late;
+	u32 i;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	for (i = 0; i < 2; i++) {
+		KUNIT_ASSERT_EQ(test, 0, guest_begin_at(w->img, &gw[i],
+							(1 + i) * MIB, 512));
+		KUNIT_EXPECT_EQ(test, guest_fill(w->img, &gw[i], 1), 0);
+		KUNIT_EXPECT_EQ(test, guest_clear(w->img, 1 + i), 0);
+		KUNIT_ASSERT_EQ(test, 0, guest_begin_at(w->img, &late,
+							(1 + i) * MIB + 512, 512));
+		KUNIT_EXPECT_EQ(test, guest_fill(w->img, &late, 2), 0);
+		guest_end(w->img, &late, 0);
+		guest_end(w->img, &gw[i], 0);
+		guest_check_byte(test, w->img, (1 + i) * MIB, 512, 0);
+		guest_check_byte(test, w->img, (1 + i) * MIB + 512, 512, 2);
+		guest_check_byte(test, w->img, (1 + i) * MIB + 1024, MIB - 1024,
+				 0);
+	}
+	KUNIT_EXPECT_EQ(test, count(w, 7), 0);
+	KUNIT_EXPECT_EQ(test, count(w, 6), 2);
+}
+
+/* Bits that have to be read are not read by who may not wait. */
+static void child_waits(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	struct writer *w = child_init(test);
+	struct guest_write gw;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	/* Past the first change. */
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 9), 0);
+	memset(&gw, 0, sizeof(gw));
+	gw.write.pos = 2 * MIB;
+	gw.write.length = 512;
+	KUNIT_EXPECT_EQ(test, guest_begin(w->img, &gw), -EAGAIN);
+	gw.write.wait = true;
+	w->mf->fail_op = w->mf->ops + 1;
+	w->mf->fail_errnum = -EIO;
+	KUNIT_EXPECT_EQ(test, guest_begin(w->img, &gw), -EIO);
+	w->mf->fail_op = 0;
+	KUNIT_EXPECT_EQ(test, guest_begin(w->img, &gw), 0);
+	guest_end(w->img, &gw, 0);
+	/* Now they are in memory, and stay while they are not in place. */
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB + 4096, 8192, 1), 0);
+	vhdx_image_shrink(w->img, U64_MAX);
+	gw.write.wait = false;
+	KUNIT_EXPECT_EQ(test, guest_begin(w->img, &gw), 0);
+	guest_end(w->img, &gw, 0);
+}
+
+/* On a durable mapping a FUA write needs no commit; a bit that is new does. */
+static void child_fua(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	struct writer *w = child_init(test);
+	struct guest_write gw = {
+		.write.pos = 2 * MIB + 16 * 512,
+		.write.length = 4096,
+		.write.fua = true,
+		.write.wait = true,
+	};
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = some_runs;
+	w->b.runs = ARRAY_SIZE(some_runs);
+	child_build(test, w);
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	KUNIT_EXPECT_TRUE(test, gw.write.durable);
+	guest_end(w->img, &gw, 0);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 2 * MIB + 48 * 512, 512, 1), 0);
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	KUNIT_EXPECT_FALSE(test, gw.write.durable);
+	guest_end(w->img, &gw, 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	KUNIT_EXPECT_TRUE(test, gw.write.durable);
+	guest_end(w->img, &gw, 0);
+	gw.write.pos = 2 * MIB;
+	KUNIT_ASSERT_EQ(test, guest_begin(w->img, &gw), 0);
+	KUNIT_EXPECT_FALSE(test, gw.write.durable);
+	guest_end(w->img, &gw, 0);
+}
+
+/* Data that cannot be made stable hides nothing. */
+static void child_flush_fails(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	writer_forget(w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), -EIO);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 1);
+	KUNIT_EXPECT_EQ(test, vhdx_image_failed(w->img), -EIO);
+	child_reopen(test, w);
+	guest_check_built(test, w->img, &w->b, 0, 4 * MIB);
+}
+
+/* An entry that finds no room is written again, its data flushed once more. */
+static void child_log_is_full(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	writer_forget(w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_WRITE, .times = 1, .errnum = -ENOSPC,
+	};
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	check_record(test, w, MEMFILE_WRITE, w->layout.log_offset, 4 * 4096,
+		     false, -ENOSPC);
+	expect_flush(test, w);
+	expect_write(test, w, w->layout.log_offset, 4 * 4096);
+	expect_flush(test, w);
+}
+
+/* A full host fails the write that wants a bitmap block, and works again. */
+static void child_host_is_full(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_clear(w->img, 9), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX, .errnum = -ENOSPC,
+	};
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), -ENOSPC);
+	guest_check_built(test, w->img, &w->b, 0, 4 * MIB);
+	memset(&w->mf->fault, 0, sizeof(w->mf->fault));
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	guest_check_byte(test, w->img, MIB, 512, 1);
+	guest_check_built(test, w->img, &w->b, MIB + 512, MIB);
+}
+
+/* The bits of the largest block fill many pages; all stale ones go at once. */
+static void child_large_block(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 1, 0, 0 } };
+	struct writer *w = child_init(test);
+	u64 size = 256 * MIB, pos = size + 200 * MIB;
+
+	w->b.block_size = size;
+	w->b.disk_size = 4 * size;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.stale_bits = true;
+	child_build(test, w);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, pos, 4096, 1), 0);
+	guest_work(w->img);
+	writer_forget(w);
+	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	expect_flush(test, w);
+	expect_write(test, w, w->layout.log_offset, (1 + 1 + 16) * 4096);
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	guest_check_built(test, w->img, &w->b, size, 4 * MIB);
+	guest_check_built(test, w->img, &w->b, pos - MIB, MIB);
+	guest_check_byte(test, w->img, pos, 4096, 1);
+	guest_check_built(test, w->img, &w->b, pos + 4096, MIB);
+}
+
+/* Every state of every block, and each of many commits and generations. */
+static void child_many_generations(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	u32 i, block;
+
+	child_build(test, w);
+	for (i = 0; i < 300; i++) {
+		block = i * 7 % 64;
+		KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, block * MIB +
+						     i / 64 * 4096, 2048,
+						     1 + i % 255));
+		KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+		if (i % 50 == 49)
+			vhdx_image_shrink(w->img, U64_MAX);
+	}
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	for (i = 0; i < 300; i++) {
+		block = i * 7 % 64;
+		guest_check_byte(test, w->img, block * MIB + i / 64 * 4096, 2048,
+				 1 + i % 255);
+		guest_check_built(test, w->img, &w->b, block * MIB +
+				  i / 64 * 4096 + 2048, 2048);
+	}
+}
+
+/* Not without its parent, nor above one that does not match. */
+static void child_needs_parent(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	u32 before;
+
+	child_build(test, w);
+	guest_close(test, w->img);
+	before = memfile_checksum(w->mf);
+	KUNIT_EXPECT_EQ(test, -ENOLINK, vhdx_image_open(&w->mf->file,
+							VHDX_OPEN_WRITE, &img,
+							&err));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			vhdx_image_open_child(&w->mf->file, w->parent,
+					      VHDX_OPEN_WRITE |
+					      VHDX_OPEN_IGNORE_ID_MISMATCH,
+					      &img, &err));
+	KUNIT_EXPECT_EQ(test, memfile_checksum(w->mf), before);
+}
+
+static struct kunit_case image_child_cases[] = {
+	KUNIT_CASE(child_small_write),
+	KUNIT_CASE(child_first_bitmap),
+	KUNIT_CASE(child_whole_block),
+	KUNIT_CASE(child_fills_up),
+	KUNIT_CASE(child_partial_block),
+	KUNIT_CASE(child_hiding_states),
+	KUNIT_CASE(child_discards),
+	KUNIT_CASE(child_zeroes),
+	KUNIT_CASE(child_write_fails),
+	KUNIT_CASE(child_discarded),
+	KUNIT_CASE(child_waits),
+	KUNIT_CASE(child_fua),
+	KUNIT_CASE(child_flush_fails),
+	KUNIT_CASE(child_log_is_full),
+	KUNIT_CASE(child_host_is_full),
+	KUNIT_CASE(child_large_block),
+	KUNIT_CASE(child_many_generations),
+	KUNIT_CASE(child_needs_parent),
+	{}
+};
+
+static struct kunit_suite image_child_suite = {
+	.name = "vhdx_image_child",
+	.test_cases = image_child_cases,
+};
+
+kunit_test_suite(image_child_suite);
