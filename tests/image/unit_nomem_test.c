@@ -110,6 +110,35 @@ static void nomem_dirty(struct kunit *test)
 	fail_each(test, mf, NULL, 0);
 }
 
+/* Making one needs little, and says so when it lacks it. */
+static void nomem_create(struct kunit *test)
+{
+	struct builder_layout layout;
+	struct vhdx_create params = {
+		.creator = "new",
+		.block_size = MIB,
+		.relative_path = ".\\parent.vhdx",
+	};
+	struct vhdx_error err;
+	struct memfile *mf;
+	struct builder b;
+	long n, before;
+
+	builder_init(&b);
+	params.parent = guest_open(test, guest_build(test, &b, &layout));
+	for (n = 1; n <= 3; n++) {
+		mf = guest_file(test);
+		before = alloc_outstanding();
+		alloc_fail_at(n);
+		KUNIT_EXPECT_EQ(test, -ENOMEM,
+				vhdx_image_create(&mf->file, &params, &err));
+		alloc_fail_at(0);
+		KUNIT_EXPECT_EQ(test, err.errnum, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);
+		KUNIT_EXPECT_EQ(test, mf->records, 0);
+	}
+}
+
 /* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */
 static void memory_64t(struct kunit *test)
 {
@@ -166,6 +195,7 @@ static struct kunit_case nomem_cases[] = {
 	KUNIT_CASE(nomem_writable),
 	KUNIT_CASE(nomem_differencing),
 	KUNIT_CASE(nomem_dirty),
+	KUNIT_CASE(nomem_create),
 	KUNIT_CASE(memory_64t),
 	KUNIT_CASE(memory_hostile),
 	{}

@@ -278,8 +278,35 @@ static void longest_log(struct kunit *test)
 			vhdx_header_check(&header, 0x10000, 1025 * MIB, &err), &err);
 }
 
+static void file_id_encoded(struct kunit *test)
+{
+	struct {
+		struct vhdx_disk_file_id id;
+		u8 behind;
+	} buf;
+	char creator[VHDX_CREATOR_CHARS + 10];
+	struct vhdx_error err;
+	u32 i;
+
+	memset(&buf, 0xEE, sizeof(buf));
+	vhdx_file_id_encode("me", &buf.id);
+	expect_accepted(test, "encoded", vhdx_file_id_check(&buf.id, &err), &err);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(&buf.id, "vhdxfilem\0e\0\0", 14));
+	for (i = 2; i < VHDX_CREATOR_CHARS; i++)
+		KUNIT_EXPECT_EQ(test, 0, le16_to_cpu(buf.id.creator[i]));
+	KUNIT_EXPECT_EQ(test, buf.behind, 0xEE);
+
+	memset(creator, 'x', sizeof(creator));
+	creator[sizeof(creator) - 1] = '\0';
+	vhdx_file_id_encode(creator, &buf.id);
+	KUNIT_EXPECT_EQ(test, 'x',
+			le16_to_cpu(buf.id.creator[VHDX_CREATOR_CHARS - 1]));
+	KUNIT_EXPECT_EQ(test, buf.behind, 0xEE);
+}
+
 static struct kunit_case format_header_cases[] = {
 	KUNIT_CASE(file_id),
+	KUNIT_CASE(file_id_encoded),
 	KUNIT_CASE(offsets),
 	KUNIT_CASE(fields),
 	KUNIT_CASE(checksum_covers_all),

@@ -357,7 +357,53 @@ static void many_keys(struct kunit *test)
 	expect_refusal(test, "65 keys", decode(test, f), &f->err, &refusal);
 }
 
+static const struct vhdx_locator_pair pairs[] = {
+	{ "parent_linkage", LINKAGE },
+	{ "relative_path", ".\\\xC3\xA4\xF0\x9F\x92\xBE.vhdx" },
+};
+
+static void encoded(struct kunit *test)
+{
+	struct fixture *f = setup(test);
+	u8 *buf = kunit_kzalloc(test, BUF_SIZE, GFP_KERNEL);
+	int length;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	memset(buf, 0xEE, BUF_SIZE);
+	length = vhdx_locator_encode(pairs, ARRAY_SIZE(pairs), buf, BUF_SIZE);
+	KUNIT_ASSERT_GT(test, length, 0);
+	KUNIT_EXPECT_EQ(test, buf[length], 0xEE);
+	f->length = length;
+	memcpy(f->buf, buf, length);
+	expect_accepted(test, "encoded", decode(test, f), &f->err);
+	KUNIT_EXPECT_EQ(test, f->locator.count, 2);
+	expect_value(test, f, pairs[0].key, pairs[0].value);
+	expect_value(test, f, pairs[1].key, pairs[1].value);
+}
+
+/* Into every length that is too short, without a byte behind it. */
+static void encoded_too_long(struct kunit *test)
+{
+	u8 *buf = kunit_kzalloc(test, BUF_SIZE, GFP_KERNEL);
+	struct vhdx_locator_pair pair[] = { pairs[0], pairs[1] };
+	int length, size;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	length = vhdx_locator_encode(pairs, 2, buf, BUF_SIZE);
+	for (size = ENTRY(2); size < length; size++) {
+		memset(buf + size, 0xEE, 16);
+		KUNIT_EXPECT_EQ(test, -ENAMETOOLONG,
+				vhdx_locator_encode(pairs, 2, buf, size));
+		KUNIT_EXPECT_EQ(test, buf[size], 0xEE);
+	}
+	KUNIT_EXPECT_EQ(test, length, vhdx_locator_encode(pairs, 2, buf, size));
+	pair[1].value = "\xE4";
+	KUNIT_EXPECT_EQ(test, -EILSEQ, vhdx_locator_encode(pair, 2, buf, BUF_SIZE));
+}
+
 static struct kunit_case format_locator_cases[] = {
+	KUNIT_CASE(encoded),
+	KUNIT_CASE(encoded_too_long),
 	KUNIT_CASE(windows_locator),
 	KUNIT_CASE(find_is_exact),
 	KUNIT_CASE(key_rules),

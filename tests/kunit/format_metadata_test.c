@@ -417,7 +417,68 @@ static void together(struct kunit *test)
 	expect_refusal(test, "a byte more", ret, &f->err, &size);
 }
 
+/* To the byte what the tests' own writer makes. */
+static void encoded(struct kunit *test)
+{
+	struct fixture *f = setup(test);
+	u8 *buf = kunit_kzalloc(test, VHDX_METADATA_TABLE_SIZE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	put_item(f->buf, EXTRA, &builder_guid_locator, 0x20000, 33, USER | DISK);
+	poke(f->buf, 10, 2, EXTRA + 1);
+	expect_accepted(test, "plain", decode(f), &f->err);
+	memset(buf, 0xEE, VHDX_METADATA_TABLE_SIZE);
+	vhdx_metadata_table_encode(&f->table, buf);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(f->buf, buf, VHDX_METADATA_TABLE_SIZE));
+}
+
+/* What is encoded is decoded again, and no byte behind it is touched. */
+static void items_encoded(struct kunit *test)
+{
+	static const u32 length[EXTRA] = { 8, 8, 16, 4, 4 };
+	const struct vhdx_metadata metadata = {
+		.block_size = 32 * MIB,
+		.leave_blocks_allocated = true,
+		.has_parent = true,
+		.virtual_disk_size = 0x123456789000,
+		.logical_sector_size = 4096,
+		.physical_sector_size = 512,
+		.virtual_disk_id = builder_disk_id,
+	};
+	struct vhdx_metadata decoded;
+	struct fixture *f = setup(test);
+	u8 buf[1 + VHDX_METADATA_FIXED_ITEM_SIZE + 1];
+	u32 i;
+	int ret;
+
+	memset(&decoded, 0, sizeof(decoded));
+	expect_accepted(test, "plain", decode(f), &f->err);
+	for (i = 0; i < EXTRA; i++) {
+		memset(buf, 0xEE, sizeof(buf));
+		KUNIT_EXPECT_EQ(test, length[i],
+				vhdx_metadata_item_encode(&builder_guid_item[i],
+							  &metadata, buf + 1));
+		KUNIT_EXPECT_EQ(test, buf[0], 0xEE);
+		KUNIT_EXPECT_EQ(test, buf[1 + length[i]], 0xEE);
+		ret = vhdx_metadata_item_decode(&f->table.item[i], buf + 1,
+						REGION_OFFSET, &decoded, &f->err);
+		expect_accepted(test, "item", ret, &f->err);
+	}
+	KUNIT_EXPECT_EQ(test, decoded.block_size, metadata.block_size);
+	KUNIT_EXPECT_TRUE(test, decoded.leave_blocks_allocated);
+	KUNIT_EXPECT_TRUE(test, decoded.has_parent);
+	KUNIT_EXPECT_EQ(test, decoded.virtual_disk_size, metadata.virtual_disk_size);
+	KUNIT_EXPECT_EQ(test, decoded.logical_sector_size, 4096);
+	KUNIT_EXPECT_EQ(test, decoded.physical_sector_size, 512);
+	KUNIT_EXPECT_TRUE(test, guid_equal(&decoded.virtual_disk_id, &builder_disk_id));
+	KUNIT_EXPECT_EQ(test, 0,
+			vhdx_metadata_item_encode(&vhdx_guid_parent_locator,
+						  &metadata, buf));
+}
+
 static struct kunit_case format_metadata_cases[] = {
+	KUNIT_CASE(encoded),
+	KUNIT_CASE(items_encoded),
 	KUNIT_CASE(fields),
 	KUNIT_CASE(extra_items),
 	KUNIT_CASE(user_item_is_another),

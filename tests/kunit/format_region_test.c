@@ -317,7 +317,23 @@ static void most_regions(struct kunit *test)
 	expect_refusal(test, "the last overlaps", ret, &f->err, &refusal);
 }
 
+/* To the byte what the tests' own writer makes. */
+static void encoded(struct kunit *test)
+{
+	const struct vhdx_region region[] = {
+		{ builder_guid_bat, 2 * MIB, 2 * MIB, true },
+		{ builder_guid_metadata, 4 * MIB, MIB, true },
+	};
+	struct fixture *f = setup(test);
+
+	memset(f->copy[1], 0xEE, VHDX_REGION_TABLE_SIZE);
+	vhdx_region_table_encode(region, ARRAY_SIZE(region), f->copy[1]);
+	KUNIT_EXPECT_EQ(test, 0, memcmp(f->copy[0], f->copy[1],
+					VHDX_REGION_TABLE_SIZE));
+}
+
 static struct kunit_case format_region_cases[] = {
+	KUNIT_CASE(encoded),
 	KUNIT_CASE(fields),
 	KUNIT_CASE(lenient),
 	KUNIT_CASE(tight),

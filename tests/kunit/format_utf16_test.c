@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * UTF-16LE to UTF-8.
+ * UTF-16LE to UTF-8 and back.
  */
 #include "format_test.h"
 
@@ -104,9 +104,62 @@ static void truncate(struct kunit *test)
 			truncate_at(test, &samples[i], size);
 }
 
+/* Behind the size nothing is written, and the result is as long all the same. */
+static void back(struct kunit *test)
+{
+	u8 buf[2 * UNITS + 2], there[sizeof(buf)];
+	size_t i, units;
+
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
+		const struct sample *sample = &samples[i];
+		/* A NUL ends the text. */
+		const int length = strlen(sample->lossy) == 1 ? 1 :
+				   (int)sample->chars;
+
+		if (!sample->strict)
+			continue;
+		encode(there, sample);
+		for (units = 0; units <= UNITS; units++) {
+			size_t bytes = 2 * min_t(size_t, units, length);
+
+			memset(buf, 0xEE, sizeof(buf));
+			KUNIT_EXPECT_EQ(test, length,
+					vhdx_utf8_to_utf16(buf + 1, units,
+							   sample->strict));
+			KUNIT_EXPECT_EQ(test, 0, memcmp(buf + 1, there + 1, bytes));
+			KUNIT_EXPECT_EQ(test, buf[1 + bytes], 0xEE);
+		}
+	}
+}
+
+/* Alone, cut, too long for what they say, surrogates, past U+10FFFF. */
+static void not_utf8(struct kunit *test)
+{
+	static const char * const bad[] = {
+		"\x80", "a\xBF", "\xC2", "\xC2z", "\xC0\x80", "\xC1\xBF",
+		"\xE0\xA0", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",
+		"\xF0\x90\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+		"\xF8\x88\x80\x80\x80", "\xFE", "\xFF",
+	};
+	size_t i;
+	u32 value;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, -EILSEQ,
+				    vhdx_utf8_to_utf16(NULL, 0, bad[i]), "%zu", i);
+		KUNIT_EXPECT_EQ_MSG(test, 0,
+				    vhdx_utf8_decode(bad[i] + (bad[i][0] == 'a'),
+						     &value), "%zu", i);
+	}
+	KUNIT_EXPECT_EQ(test, 1, vhdx_utf8_decode("", &value));
+	KUNIT_EXPECT_EQ(test, 0, value);
+}
+
 static struct kunit_case format_utf16_cases[] = {
 	KUNIT_CASE(convert),
 	KUNIT_CASE(truncate),
+	KUNIT_CASE(back),
+	KUNIT_CASE(not_utf8),
 	{}
 };
 

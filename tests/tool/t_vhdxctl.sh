@@ -3,85 +3,12 @@
 #
 # vhdxctl as its users see it, as far as that needs neither the driver nor a
 # VM: usage, messages, exit codes, and all of info. Prints TAP.
-# VHDXCTL names another build of the tool than the one under the sanitizers.
 set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 samples=$top/../shared/images
-if [ -z "${VHDXCTL-}" ]; then
-	make -s -C "$top" build/vhdxctl-asan >&2 || exit 1
-	VHDXCTL=$top/build/vhdxctl-asan
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-# Others than root look into it too.
-chmod 755 "$work"
-cp "$VHDXCTL" "$work/vhdxctl"
-cd "$work" || exit 1
-unset LC_CTYPE LANG
-export LC_ALL=C.UTF-8
-# A finding of the sanitizers is none of the tool's own exit codes.
-export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
-
-# shellcheck source=tests/vm/lib/guest/tap.sh
-. "$top/tests/vm/lib/guest/tap.sh"
-
-why() {
-	echo "exit code ${rc-}, stdout:"
-	head -n 20 out
-	echo "stderr:"
-	head -n 20 err
-}
-
-ctl() {
-	timeout 60 ./vhdxctl "$@" >out 2>err
-	rc=$?
-}
-
-# The message is one line, with one line of hint at most.
-one_message() {
-	[ "$(wc -l <err)" -le 2 ] && head -n 1 err | grep -q '^vhdxctl: ' &&
-		! tail -n +2 err | grep -qv '^hint: '
-}
-
-# fails NAME CODE PATTERN ARG...: the exit code, and a message that matches
-fails() {
-	fails_name=$1 fails_code=$2 fails_pattern=$3
-	shift 3
-	ctl "$@"
-	[ "$rc" = "$fails_code" ] && [ ! -s out ] && one_message &&
-		grep -qE -- "$fails_pattern" err
-	ok "$fails_name" $?
-}
-
-# passes NAME PATTERN ARG...: exit code 0, nothing on stderr, matching output
-passes() {
-	passes_name=$1 passes_pattern=$2
-	shift 2
-	ctl "$@"
-	[ "$rc" = 0 ] && [ ! -s err ] && grep -qE -- "$passes_pattern" out
-	ok "$passes_name" $?
-}
-
-# json NAME EXPRESSION ARG...: the output is JSON, for which that is true
-json() {
-	json_name=$1 json_expression=$2
-	shift 2
-	ctl "$@"
-	[ "$rc" = 0 ] && [ ! -s err ] && python3 - "$json_expression" <<-'PY'
-		import json, sys
-		j = json.load(open('out', encoding='utf-8'))
-		assert j['schema'] == 1
-		sys.exit(not eval('(%s)' % sys.argv[1]))
-	PY
-	ok "$json_name" $?
-}
-
-# poke FILE OFFSET BYTES: overwrites bytes, in printf's notation
-poke() {
-	# shellcheck disable=SC2059 # it is a format
-	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
+# shellcheck source=tests/tool/lib.sh
+. "$top/tests/tool/lib.sh"
 
 # --- the command line ------------------------------------------------------
 
@@ -95,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list info; do
+for command in attach detach list info create; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -114,9 +41,11 @@ for seconds in '' . 1. .5 -1 +1 1s 1e3 0x1 1,5 1.2.3 ' 1' inf 1000001 9999999999
 done
 fails 'info without an image' 64 'no image' info
 fails 'info of two images' 64 'one image' info a b
+fails 'info with a parent, but without --chain' 64 'info: --parent and --parent-dir only with --chain' info --parent a b
+fails 'attach: parents that do not match, for writing' 64 'attach: --ignore-id-mismatch only with --read-only' attach --ignore-id-mismatch a
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list info; do
+for command in attach detach list info create; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do
@@ -142,6 +71,7 @@ completes 'completion of a command' 'attach' vhdxctl att
 completes 'completion of an option' '--json' vhdxctl info --j
 completes 'completion of the value of an option' 'off on' vhdxctl attach --direct-io o
 completes 'and behind =' 'ignore' vhdxctl attach --discard = i
+completes 'completion of a type' 'dynamic fixed' vhdxctl create -t ''
 completes 'completion of a column' 'BACK-FILE BACK-INO BACK-MAJ:MIN' vhdxctl list -o BACK
 completes 'completion of a second column' 'NAME,SIZE' vhdxctl list -o NAME,SI
 
@@ -350,6 +280,7 @@ fails 'attach of a FIFO' 66 'not a regular file or a block device' attach -r fif
 fails 'list: unknown column' 64 'FOO: unknown column' list -o NAME,FOO
 grep -q '^hint: the columns are NAME, .*BACK-FILE$' err
 ok 'and the columns there are' $?
+passes 'list has a column for parents' '^  PARENTS +parents of the image' list --help
 fails 'list: an empty column' 64 'unknown column' list -o NAME,
 fails 'list: --json with --raw' 64 'exclude' list --json --raw
 fails 'list of what is not there' 66 'nosuch.vhdx: cannot find: No such file' list nosuch.vhdx

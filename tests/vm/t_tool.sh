@@ -513,8 +513,90 @@ ok 'the log was replayed' $?
 prints 'attach --no-replay of a clean image' /dev/vhdx0 attach --no-replay dirty.vhdx
 prints 'detach' '' detach vhdx0
 
-mkvhdx --differencing --size 8M child.vhdx >out 2>err
-fails 'attach of a differencing image' 69 'child.vhdx: cannot attach: .*differencing' attach child.vhdx
+# --- chains ---------------------------------------------------------------------------
+
+mkdir chain
+cd chain || exit 1
+mkvhdx --differencing --size 8M child.avhdx >out 2>err
+fails 'attach of a child without its parent' 66 'child.avhdx: cannot attach: its parent is missing: it wants .\\parent.vhdx' attach child.avhdx
+mkvhdx --size 8M --blocks 0,3 parent.vhdx >out 2>err
+cp parent.vhdx keep.vhdx
+prints 'attach of a child' /dev/vhdx0 attach child.avhdx
+list_has 'list --json: its parents' ".type == \"differencing\" and .parents == [\"$PWD/parent.vhdx\"]" -o TYPE,PARENTS
+prints 'list: its parents' "$PWD/parent.vhdx" list -n --raw -o PARENTS
+mkvhdx --size 8M --blocks 0,3 --verify /dev/vhdx0 >out 2>err
+ok 'it shows its parent' $?
+fails 'attach of the parent for writing' 1 'it is the parent of' attach parent.vhdx
+fails 'and with --allow-parent-write' 75 'parent.vhdx: cannot attach: ' attach --allow-parent-write parent.vhdx
+prints 'attach -r of the parent' /dev/vhdx1 attach -r parent.vhdx
+fails 'a child of what is written to' 75 'child.avhdx: cannot be a parent while it is written to: it is attached as /dev/vhdx0' \
+	create --parent child.avhdx grandchild.avhdx
+prints 'detach both' '' detach vhdx0 vhdx1
+prints 'create a grandchild' '' create --parent child.avhdx grandchild.avhdx
+prints 'attach of a grandchild' /dev/vhdx0 attach grandchild.avhdx
+list_has 'list --json: its parents in order' ".parents == [\"$PWD/child.avhdx\", \"$PWD/parent.vhdx\"]" -o PARENTS
+list_has 'list: a line for each' '.parents | length == 2' -o PARENTS
+printf 'changed' | dd of=/dev/vhdx0 conv=fsync status=none
+prints 'detach' '' detach vhdx0
+cmp keep.vhdx parent.vhdx && ctl info --json --chain grandchild.avhdx && [ "$rc" = 0 ] &&
+	jq -e '[.chain[].allocated > 0] == [true, false, true]' out >/dev/null
+ok 'what was written is in the grandchild alone' $?
+prints 'attach --allow-parent-write' /dev/vhdx0 attach --allow-parent-write parent.vhdx
+printf 'changed' | dd of=/dev/vhdx0 conv=fsync status=none
+prints 'detach' '' detach vhdx0
+fails 'the children of a parent that was changed' 1 'child.avhdx: cannot attach: its parent .*/parent.vhdx does not match: ' attach -r grandchild.avhdx
+prints 'and --ignore-id-mismatch' /dev/vhdx0 attach -r --ignore-id-mismatch grandchild.avhdx
+prints 'detach' '' detach vhdx0
+cp keep.vhdx /tmp/PARENT.VHDX
+prints 'the right one by --parent-dir' /dev/vhdx0 attach --parent-dir /tmp grandchild.avhdx
+list_has 'list --json: that one' ".parents[1] == \"/tmp/PARENT.VHDX\"" -o PARENTS
+prints 'detach' '' detach vhdx0
+rm /tmp/PARENT.VHDX
+
+# --- new images ------------------------------------------------------------------------
+
+for type in dynamic fixed; do
+	prints "create -t $type" '' create -t $type -s 16M $type.vhdx
+	prints "attach of a new image, $type" /dev/vhdx0 attach $type.vhdx
+	cmp -n 16777216 /dev/vhdx0 /dev/zero && mke2fs -q /dev/vhdx0 && e2fsck -fn /dev/vhdx0 >out 2>err
+	ok "a file system on it, $type" $?
+	prints 'detach' '' detach vhdx0
+done
+# left: no other file than those is there after a failure
+ls -A >/tmp/before
+left() {
+	ls -A >/tmp/after
+	cmp /tmp/before /tmp/after
+	ok "$1: nothing is left" $?
+}
+for signal in HUP INT TERM; do
+	ctl_inject "fsync:signal=SIG$signal" create -s 16M new.vhdx
+	[ "$rc" -gt 128 ]
+	ok "create is interrupted: SIG$signal" $?
+	rm -f trace
+	left "SIG$signal"
+done
+for inject in ftruncate:error=EFBIG fsync:error=EIO pwrite64:error=ENOSPC:when=3 fsync:error=EIO:when=2 renameat2:error=EROFS; do
+	ctl_inject $inject create -s 16M new.vhdx
+	rm -f trace
+	[ "$rc" != 0 ] && is_one_message && grep -q 'new.vhdx: cannot create: ' err
+	ok "create: $inject" $?
+	left "$inject"
+done
+ctl_inject fallocate:error=ENOSPC create -t fixed -s 16M new.vhdx
+rm -f trace
+failed 1 'new.vhdx: cannot create: .*No space left on device'
+ok 'create -t fixed on a full host' $?
+left 'a full host'
+ctl_inject fallocate:error=EOPNOTSUPP create -t fixed -s 16M written.vhdx
+[ "$rc" = 0 ] && [ "$(stat -c %b written.vhdx)" -ge 32768 ]
+ok 'create -t fixed on a host that cannot allocate' $?
+ctl_inject renameat2:error=EINVAL create -s 16M linked.vhdx
+rm -f trace
+ctl info --json linked.vhdx
+[ "$rc" = 0 ] && [ "$(stat -c %h linked.vhdx)" = 1 ] && [ -z "$(find . -name '.vhdxctl*')" ]
+ok 'create on a host that cannot rename without replacing' $?
+cd ..
 
 # --- ways to detach ------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 
 #include <linux/vhdx.h>
 
+#include "chain.h"
 #include "control.h"
 #include "device.h"
 #include "holders.h"
@@ -20,11 +21,15 @@
  * @path: the image
  * @flags: VHDX_ATTACH_*
  * @index: N of the vhdxN wanted, or -1
+ * @allow_parent_write: also when other images have it as their parent
+ * @chain: where the parents are
  */
 struct request {
 	const char *path;
 	u32 flags;
 	s32 index;
+	bool allow_parent_write;
+	struct chain_options chain;
 };
 
 static bool is_writable(const struct request *request)
@@ -114,20 +119,86 @@ static int lock_image(const struct request *request,
 	return EX_TEMPFAIL;
 }
 
-static int attach_file(const struct request *request,
-		       const struct posix_file *pf, int control)
+/* What somebody else writes to is nobody's parent. */
+static int lock_parent(const struct request *request,
+		       const struct chain_image *parent)
 {
+	int ret = image_lock(parent->file.fd, false);
+	struct holders holders;
+
+	if (!ret)
+		return 0;
+	if (ret != -EAGAIN)
+		return message_fail_errno(parent->path, "cannot lock", -ret);
+	holders_find_of_image(&holders, &parent->file.stat);
+	message_fail(EX_TEMPFAIL, request->path,
+		     "cannot attach: its parent %s is locked by QEMU's image lock: %s",
+		     parent->path, holders_text(&holders));
+	if (holders.command)
+		message_hint("'%s' comes first", holders.command);
+	holders_free(&holders);
+	return EX_TEMPFAIL;
+}
+
+/* Writing to a parent makes its children useless. */
+static int refuse_parent_write(const struct request *request,
+			       const struct chain_image *image)
+{
+	char *child;
+
+	if (!is_writable(request) || request->allow_parent_write)
+		return 0;
+	child = chain_find_child(image);
+	if (!child)
+		return 0;
+	message_fail(EXIT_FAILURE, request->path,
+		     "cannot attach for writing: it is the parent of %s, which would be of no use then",
+		     child);
+	message_hint("'vhdxctl attach -r' attaches it read-only, --allow-parent-write for writing");
+	free(child);
+	return EXIT_FAILURE;
+}
+
+/*
+ * Finds the parents of an image that is open and locked. What is wrong with the
+ * image itself is the driver's to say.
+ */
+static int complete_chain(const struct request *request, struct chain *chain)
+{
+	struct chain_image *image = chain->image[0];
+	struct vhdx_error err;
+	int code;
+
+	if (vhdx_image_open(&image->file.file, VHDX_OPEN_NO_BLOCKS,
+			    &image->img, &err))
+		return 0;
+	code = refuse_parent_write(request, image);
+	if (code)
+		return code;
+	chain_find(chain, &request->chain, VHDX_OPEN_NO_BLOCKS);
+	code = chain_check(chain, &request->chain, "cannot attach",
+			   request->flags & VHDX_ATTACH_IGNORE_ID_MISMATCH);
+	for (size_t i = 1; !code && i < chain->count; i++)
+		code = lock_parent(request, chain->image[i]);
+	return code;
+}
+
+static int attach_chain(const struct request *request,
+			const struct chain *chain, int control)
+{
+	__s32 fds[CHAIN_MAX_IMAGES];
 	struct vhdx_ctl_attach arg = {
 		.size = sizeof(arg),
 		.flags = request->flags,
 		.index = request->index,
-		.nr_fds = 1,
+		.nr_fds = (__u32)chain->count,
+		.fds = (uintptr_t)fds,
 	};
-	__s32 fds[1] = { pf->fd };
 	char *device;
 	int code;
 
-	arg.fds = (uintptr_t)fds;
+	for (size_t i = 0; i < chain->count; i++)
+		fds[i] = chain->image[i]->file.fd;
 	if (ioctl(control, VHDX_CTL_ATTACH, &arg)) {
 		int errnum = errno;
 
@@ -139,7 +210,7 @@ static int attach_file(const struct request *request,
 		else
 			message_fail_errno(request->path, "cannot attach",
 					   errnum);
-		hint(errnum, request, &pf->stat);
+		hint(errnum, request, &chain->image[0]->file.stat);
 		return code;
 	}
 
@@ -161,25 +232,28 @@ static int attach_file(const struct request *request,
 
 static int attach_image(const struct request *request)
 {
-	struct posix_file pf;
+	struct chain_image *image;
+	struct chain chain;
 	int control;
 	int code;
 
-	code = open_image_file(&pf, request->path, is_writable(request));
+	image = chain_begin(&chain, request->path);
+	code = open_image_file(&image->file, request->path,
+			       is_writable(request));
+	if (!code)
+		code = lock_image(request, &image->file);
+	if (!code)
+		code = complete_chain(request, &chain);
+	if (!code)
+		code = control_open(request->path, true, &control);
 	if (code)
-		return code;
-	code = lock_image(request, &pf);
-	if (code)
-		goto close_image;
-	code = control_open(request->path, true, &control);
-	if (code)
-		goto close_image;
+		goto out;
 	code = control_check(control, request->path, request->flags);
 	if (!code)
-		code = attach_file(request, &pf, control);
+		code = attach_chain(request, &chain, control);
 	close(control);
-close_image:
-	posix_file_close(&pf);
+out:
+	chain_end(&chain);
 	return code;
 }
 
@@ -214,58 +288,88 @@ static int bad_value(const char *option, const char *value,
 	return vhdxctl_usage(&vhdxctl_attach);
 }
 
-static int run(int argc, char **argv)
+static int parse(struct request *request, int argc, char **argv)
 {
 	enum {
-		OPTION_AUTOCLEAR = 256,
+		OPTION_ALLOW_PARENT_WRITE = 256,
+		OPTION_AUTOCLEAR,
 		OPTION_DIRECT_IO,
 		OPTION_DISCARD,
+		OPTION_IGNORE_ID_MISMATCH,
 		OPTION_NO_PARTSCAN,
 		OPTION_NO_REPLAY,
+		OPTION_PARENT,
+		OPTION_PARENT_DIR,
 	};
 	static const struct option options[] = {
 		{ "read-only", no_argument, NULL, 'r' },
+		{ "allow-parent-write", no_argument, NULL,
+		  OPTION_ALLOW_PARENT_WRITE },
 		{ "autoclear", no_argument, NULL, OPTION_AUTOCLEAR },
 		{ "direct-io", required_argument, NULL, OPTION_DIRECT_IO },
 		{ "discard", required_argument, NULL, OPTION_DISCARD },
+		{ "ignore-id-mismatch", no_argument, NULL,
+		  OPTION_IGNORE_ID_MISMATCH },
 		{ "no-partscan", no_argument, NULL, OPTION_NO_PARTSCAN },
 		{ "no-replay", no_argument, NULL, OPTION_NO_REPLAY },
+		{ "parent", required_argument, NULL, OPTION_PARENT },
+		{ "parent-dir", required_argument, NULL, OPTION_PARENT_DIR },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	struct request request = { .index = -1 };
 	unsigned int number;
+	int code;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "rh", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
-			request.flags |= VHDX_ATTACH_READ_ONLY;
+			request->flags |= VHDX_ATTACH_READ_ONLY;
+			break;
+		case OPTION_ALLOW_PARENT_WRITE:
+			request->allow_parent_write = true;
 			break;
 		case OPTION_AUTOCLEAR:
-			request.flags |= VHDX_ATTACH_AUTOCLEAR;
+			request->flags |= VHDX_ATTACH_AUTOCLEAR;
 			break;
 		case OPTION_DIRECT_IO:
-			if (!parse_direct_io(optarg, &request.flags))
+			if (!parse_direct_io(optarg, &request->flags))
 				return bad_value("direct-io", optarg,
 						 "on, off or auto");
 			break;
 		case OPTION_DISCARD:
-			if (!parse_discard(optarg, &request.flags))
+			if (!parse_discard(optarg, &request->flags))
 				return bad_value("discard", optarg,
 						 "unmap or ignore");
 			break;
+		case OPTION_IGNORE_ID_MISMATCH:
+			request->flags |= VHDX_ATTACH_IGNORE_ID_MISMATCH;
+			break;
 		case OPTION_NO_PARTSCAN:
-			request.flags |= VHDX_ATTACH_NO_PART_SCAN;
+			request->flags |= VHDX_ATTACH_NO_PART_SCAN;
 			break;
 		case OPTION_NO_REPLAY:
-			request.flags |= VHDX_ATTACH_NO_REPLAY;
+			request->flags |= VHDX_ATTACH_NO_REPLAY;
+			break;
+		case OPTION_PARENT:
+			code = chain_option_parent(&request->chain, optarg);
+			if (code)
+				return code;
+			break;
+		case OPTION_PARENT_DIR:
+			chain_option_folder(&request->chain, optarg);
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_attach);
 		default:
 			return vhdxctl_usage(&vhdxctl_attach);
 		}
+	}
+	if (request->flags & VHDX_ATTACH_IGNORE_ID_MISMATCH &&
+	    is_writable(request)) {
+		message_fail(EX_USAGE, NULL,
+			     "attach: --ignore-id-mismatch only with --read-only");
+		return vhdxctl_usage(&vhdxctl_attach);
 	}
 	if (argc == optind) {
 		message_fail(EX_USAGE, NULL, "attach: no image given");
@@ -283,10 +387,22 @@ static int run(int argc, char **argv)
 			message_hint("give one like /dev/vhdx0, or none for the first free one");
 			return EX_USAGE;
 		}
-		request.index = (s32)number;
+		request->index = (s32)number;
 	}
-	request.path = argv[optind];
-	return attach_image(&request);
+	request->path = argv[optind];
+	return 0;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request request = { .index = -1 };
+	int code = parse(&request, argc, argv);
+
+	/* There is none when help was shown. */
+	if (request.path)
+		code = attach_image(&request);
+	chain_options_free(&request.chain);
+	return code;
 }
 
 const struct vhdxctl_command vhdxctl_attach = {
@@ -302,6 +418,15 @@ const struct vhdxctl_command vhdxctl_attach = {
 		"      --direct-io=MODE   direct I/O to the image: on, off or auto (default)\n"
 		"      --discard=MODE     what a discard does: unmap (default) or ignore\n"
 		"      --no-partscan      do not look for partitions\n"
-		"      --no-replay        refuse an image whose log has to be replayed\n",
+		"      --no-replay        refuse an image whose log has to be replayed\n"
+		"\n"
+		"A differencing image is attached with its parents, which it names itself:\n"
+		"\n"
+		"      --parent FILE      this is its parent; once more for that one's parent ...\n"
+		"      --parent-dir DIR   look for parents here too; can be given several times\n"
+		"      --ignore-id-mismatch\n"
+		"                         take parents that were changed or are others; needs -r\n"
+		"      --allow-parent-write\n"
+		"                         write to an image that is the parent of another one\n",
 	.run = run,
 };

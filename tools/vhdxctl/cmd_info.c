@@ -17,6 +17,14 @@ const char *const info_payload_states[8] = {
 	[VHDX_PAYLOAD_PARTIALLY_PRESENT] = "partially-present",
 };
 
+const char *const info_links[] = {
+	[CHAIN_BASE] = NULL,
+	[CHAIN_OK] = "ok",
+	[CHAIN_MISMATCH] = "mismatch",
+	[CHAIN_MISSING] = "missing",
+	[CHAIN_UNUSABLE] = "unusable",
+};
+
 /**
  * info_region_name - the name of a region
  * @guid: of the region
@@ -76,40 +84,93 @@ u64 info_item_offset(const struct vhdx_image *img,
 }
 
 /**
- * info_utf8 - a string of the image as UTF-8
- * @utf16: UTF-16LE
- * @chars: its units; it may end before, in a NUL
- *
- * Return: the string, which the caller frees. It is what the image says: not
- * safe for a terminal.
+ * struct request - what the user wants to see
+ * @path: of the image
+ * @json: as JSON
+ * @chain: with the chain
+ * @options: where the parents are
  */
-char *info_utf8(const void *utf16, u32 chars)
-{
-	size_t size = 3 * (size_t)chars + 1;
-	char *s = text_memory(malloc(size));
+struct request {
+	const char *path;
+	bool json;
+	bool chain;
+	struct chain_options options;
+};
 
-	vhdx_utf16_to_utf8(s, size, utf16, chars, true);
-	return s;
+/* A chain that is not whole is no error, but scripts want to know. */
+static int chain_exit_code(const struct chain *chain)
+{
+	const struct chain_image *last = chain->image[chain->count - 1];
+	bool whole = last->verdict == CHAIN_BASE;
+
+	for (size_t i = 0; i + 1 < chain->count; i++)
+		whole &= chain->image[i]->verdict == CHAIN_OK;
+	return whole ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int run(int argc, char **argv)
+static int show_image(const struct request *request)
 {
+	struct chain_image *image;
+	struct chain chain;
+	struct info info;
+	int code;
+
+	image = chain_begin(&chain, request->path);
+	code = open_image(&image->file, request->path, &image->img);
+	if (!code && request->chain) {
+		chain_find(&chain, &request->options, 0);
+		code = chain_check_options(&chain, &request->options);
+	}
+	if (code)
+		goto out;
+	info = (struct info){
+		.path = request->path,
+		.file = &image->file,
+		.img = image->img,
+		.chain = request->chain ? &chain : NULL,
+	};
+	device_list_of_image(&info.disks, &image->file.stat);
+	if (request->json)
+		info_print_json(&info);
+	else
+		info_print_text(&info);
+	device_list_free(&info.disks);
+	if (request->chain)
+		code = chain_exit_code(&chain);
+out:
+	chain_end(&chain);
+	return code;
+}
+
+static int parse(struct request *request, int argc, char **argv)
+{
+	enum { OPTION_CHAIN = 256, OPTION_PARENT, OPTION_PARENT_DIR };
 	static const struct option options[] = {
+		{ "chain", no_argument, NULL, OPTION_CHAIN },
 		{ "json", no_argument, NULL, 'J' },
+		{ "parent", required_argument, NULL, OPTION_PARENT },
+		{ "parent-dir", required_argument, NULL, OPTION_PARENT_DIR },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	struct vhdx_image *img;
-	struct posix_file pf;
-	struct info info;
-	bool json = false;
 	int code;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "Jh", options, NULL)) != -1) {
 		switch (c) {
+		case OPTION_CHAIN:
+			request->chain = true;
+			break;
 		case 'J':
-			json = true;
+			request->json = true;
+			break;
+		case OPTION_PARENT:
+			code = chain_option_parent(&request->options, optarg);
+			if (code)
+				return code;
+			break;
+		case OPTION_PARENT_DIR:
+			chain_option_folder(&request->options, optarg);
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_info);
@@ -117,34 +178,45 @@ static int run(int argc, char **argv)
 			return vhdxctl_usage(&vhdxctl_info);
 		}
 	}
+	if (!request->chain &&
+	    (request->options.parents || request->options.folders)) {
+		message_fail(EX_USAGE, NULL,
+			     "info: --parent and --parent-dir only with --chain");
+		return vhdxctl_usage(&vhdxctl_info);
+	}
 	if (argc - optind != 1) {
 		message_fail(EX_USAGE, NULL, argc == optind ?
 			     "info: no image given" :
 			     "info: one image at a time");
 		return vhdxctl_usage(&vhdxctl_info);
 	}
-	code = open_image(&pf, argv[optind], &img);
-	if (code)
-		return code;
-	info = (struct info){ argv[optind], &pf, img, { } };
-	device_list_of_image(&info.disks, &pf.stat);
-	if (json)
-		info_print_json(&info);
-	else
-		info_print_text(&info);
-	device_list_free(&info.disks);
-	vhdx_image_close(img);
-	posix_file_close(&pf);
+	request->path = argv[optind];
 	return 0;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request request = { };
+	int code = parse(&request, argc, argv);
+
+	/* There is none when help was shown. */
+	if (request.path)
+		code = show_image(&request);
+	chain_options_free(&request.options);
+	return code;
 }
 
 const struct vhdxctl_command vhdxctl_info = {
 	.name = "info",
-	.synopsis = "[--json] IMAGE",
+	.synopsis = "[OPTION]... IMAGE",
 	.summary = "Show what an image is and everything it holds",
 	.help = "Needs neither root nor the driver. Every structure but the payload is checked;\n"
 		"the exit code is 1 for an image that is damaged.\n"
 		"\n"
-		"  -J, --json             JSON output; sizes are in bytes\n",
+		"  -J, --json             JSON output; sizes are in bytes\n"
+		"      --chain            also its parents and how they are linked; the exit code\n"
+		"                         is 1 where one is missing or does not match\n"
+		"      --parent FILE      this is its parent; once more for that one's parent ...\n"
+		"      --parent-dir DIR   look for parents here too; can be given several times\n",
 	.run = run,
 };

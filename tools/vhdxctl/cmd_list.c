@@ -20,6 +20,7 @@
  * @KIND_SIZE: bytes, which people see with a unit
  * @KIND_SECTORS: units of 512 bytes, shown as @KIND_SIZE
  * @KIND_FLAG: 0 or 1; true or false in JSON
+ * @KIND_LINES: strings, one a line; an array in JSON
  */
 enum kind {
 	KIND_TEXT,
@@ -27,6 +28,7 @@ enum kind {
 	KIND_SIZE,
 	KIND_SECTORS,
 	KIND_FLAG,
+	KIND_LINES,
 };
 
 /**
@@ -78,6 +80,8 @@ static const struct column columns[] = {
 	  "inode of the image" },
 	{ "BACK-MAJ:MIN", "vhdx/backing_dev", KIND_TEXT, false,
 	  "device number of the image's file system" },
+	{ "PARENTS", "vhdx/parents", KIND_LINES, false,
+	  "parents of the image, its own first" },
 	{ "BACK-FILE", "vhdx/backing_file", KIND_TEXT, true,
 	  "image" },
 };
@@ -169,6 +173,17 @@ static u64 to_number(const struct column *column, const char *value)
 	return column->kind == KIND_SECTORS ? number << SECTOR_SHIFT : number;
 }
 
+/* Without a parent it is empty, or not there. */
+static void add_lines(struct json_object *disk, const char *key, char *value)
+{
+	struct json_object *array = document_array(disk, key);
+	char *line;
+
+	while ((line = strsep(&value, "\n")))
+		if (*line)
+			document_text_element(array, line);
+}
+
 static void list_json(const struct view *view, const struct device_list *list)
 {
 	struct json_object *root = document_new(SCHEMA);
@@ -185,7 +200,9 @@ static void list_json(const struct view *view, const struct device_list *list)
 
 			for (size_t k = 0; column->name[k]; k++)
 				key[k] = (char)tolower(column->name[k]);
-			if (!value)
+			if (column->kind == KIND_LINES)
+				add_lines(disk, key, value);
+			else if (!value)
 				document_null(disk, key);
 			else if (column->kind == KIND_TEXT)
 				document_text(disk, key, value);
@@ -225,10 +242,17 @@ static void list_table(const struct view *view, const struct device_list *list)
 	scols_table_enable_noheadings(table, view->noheadings);
 	for (size_t j = 0; j < view->count; j++) {
 		const struct column *column = &columns[view->column[j]];
-		int flags = column->kind == KIND_TEXT ? 0 : SCOLS_FL_RIGHT;
+		int flags = column->kind == KIND_TEXT ? 0 :
+			    column->kind == KIND_LINES ? SCOLS_FL_WRAP :
+							 SCOLS_FL_RIGHT;
+		struct libscols_column *shown;
 
-		text_memory(scols_table_new_column(table, column->name, 0,
-						   flags));
+		shown = text_memory(scols_table_new_column(table, column->name,
+							   0, flags));
+		if (column->kind == KIND_LINES)
+			scols_column_set_wrapfunc(shown,
+						  scols_wrapnl_chunksize,
+						  scols_wrapnl_nextchunk, NULL);
 	}
 	for (size_t i = 0; i < list->count; i++) {
 		struct libscols_line *line =

@@ -71,6 +71,21 @@ struct json_object *document_element(struct json_object *array)
 }
 
 /**
+ * document_text_element - add a string to an array
+ * @array: the array
+ * @s: as for document_text()
+ */
+void document_text_element(struct json_object *array, const char *s)
+{
+	char *utf8 = text_utf8(s);
+
+	if (json_object_array_add(array,
+				  text_memory(json_object_new_string(utf8))))
+		text_memory(NULL);
+	free(utf8);
+}
+
+/**
  * document_text - add a string
  * @parent: the object it goes into
  * @key: its key

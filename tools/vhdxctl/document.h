@@ -14,6 +14,7 @@ struct json_object *document_new(int schema);
 struct json_object *document_object(struct json_object *parent, const char *key);
 struct json_object *document_array(struct json_object *parent, const char *key);
 struct json_object *document_element(struct json_object *array);
+void document_text_element(struct json_object *array, const char *s);
 void document_text(struct json_object *parent, const char *key, const char *s);
 void document_number(struct json_object *parent, const char *key, u64 value);
 void document_boolean(struct json_object *parent, const char *key, bool value);

@@ -17,7 +17,7 @@ static void add_guid(struct json_object *parent, const char *key,
 static void add_utf16(struct json_object *parent, const char *key,
 		      const void *utf16, u32 chars)
 {
-	char *text = info_utf8(utf16, chars);
+	char *text = text_utf16(utf16, chars);
 
 	document_text(parent, key, text);
 	free(text);
@@ -203,6 +203,44 @@ static void add_locator(struct json_object *root, const struct vhdx_image *img)
 	}
 }
 
+static void add_link(struct json_object *object, const struct chain_image *image)
+{
+	const char *link = info_links[image->verdict];
+
+	if (!link) {
+		document_null(object, "parent");
+		return;
+	}
+	object = document_object(object, "parent");
+	document_text(object, "link", link);
+	document_text(object, "wanted-path", image->wanted);
+	add_guid(object, "parent-linkage", &image->img->locator.parent_linkage);
+	if (image->problem)
+		document_text(object, "problem", image->problem);
+	else
+		document_null(object, "problem");
+}
+
+static void add_chain(struct json_object *root, const struct chain *chain)
+{
+	struct json_object *array = document_array(root, "chain");
+
+	for (size_t i = 0; i < chain->count; i++) {
+		const struct vhdx_image *img = chain->image[i]->img;
+		struct json_object *object = document_element(array);
+
+		document_text(object, "file", chain->image[i]->path);
+		document_text(object, "type", vhdx_image_type(img));
+		document_number(object, "virtual-size",
+				img->metadata.virtual_disk_size);
+		document_number(object, "block-size", img->metadata.block_size);
+		document_number(object, "allocated", vhdx_image_allocated(img));
+		add_guid(object, "data-write-guid",
+			 &vhdx_image_header(img)->data_write_guid);
+		add_link(object, chain->image[i]);
+	}
+}
+
 /**
  * info_print_json - show an image as JSON
  * @info: what to show
@@ -221,5 +259,7 @@ void info_print_json(const struct info *info)
 	add_items(root, info->img);
 	add_bat(root, info->img);
 	add_locator(root, info->img);
+	if (info->chain)
+		add_chain(root, info->chain);
 	document_print(root);
 }

@@ -40,7 +40,7 @@ static void show_guid(const char *label, const guid_t *guid)
 /* A string out of the image, which may hold anything. */
 static char *safe_utf16(const void *utf16, u32 chars)
 {
-	char *utf8 = info_utf8(utf16, chars);
+	char *utf8 = text_utf16(utf16, chars);
 	char *safe = text_for_terminal(utf8);
 
 	free(utf8);
@@ -207,6 +207,32 @@ static void show_locator(const struct vhdx_image *img)
 	}
 }
 
+static void show_chain(const struct chain *chain)
+{
+	puts("\nChain:");
+	for (size_t i = 0; i < chain->count; i++) {
+		const struct chain_image *image = chain->image[i];
+		const struct vhdx_image *img = image->img;
+		const char *link = info_links[image->verdict];
+		char *safe = text_for_terminal(image->path);
+
+		printf("  %s\n", safe);
+		free(safe);
+		show("    Type:", vhdx_image_type(img));
+		show_size("    Virtual size:", img->metadata.virtual_disk_size);
+		show_size("    Block size:", img->metadata.block_size);
+		show_size("    Allocated:", vhdx_image_allocated(img));
+		show_guid("    DataWriteGuid:",
+			  &vhdx_image_header(img)->data_write_guid);
+		if (!link)
+			continue;
+		safe = text_for_terminal(image->problem ? image->problem : "");
+		printf("%-*s %s%s%s\n", LABEL_WIDTH, "    Parent:", link,
+		       *safe ? ": " : "", safe);
+		free(safe);
+	}
+}
+
 /**
  * info_print_text - show an image to people
  * @info: what to show
@@ -221,4 +247,6 @@ void info_print_text(const struct info *info)
 	show_bat(info->img);
 	if (info->img->metadata.has_parent)
 		show_locator(info->img);
+	if (info->chain)
+		show_chain(info->chain);
 }

@@ -61,7 +61,11 @@ int open_image_file(struct posix_file *pf, const char *path, bool writable)
 	}
 }
 
-static bool is_attached_writable(const struct stat *st)
+/**
+ * open_image_is_written - whether an image is attached for writing
+ * @st: of its file
+ */
+bool open_image_is_written(const struct stat *st)
 {
 	struct device_list disks;
 	bool found = false;
@@ -74,32 +78,41 @@ static bool is_attached_writable(const struct stat *st)
 	return found;
 }
 
-/* Where not the image is to blame, the system's own words are added. */
-static int fail_image(const char *path, const struct stat *st,
-		      const struct vhdx_error *err)
+/**
+ * open_image_error - what is wrong with an image, in words
+ * @err: what its layer says
+ *
+ * Return: the text, which the caller frees. Where not the image is to blame, the
+ * system's own words are added.
+ */
+char *open_image_error(const struct vhdx_error *err)
 {
-	int code = message_exit_code(-err->errnum);
 	char text[VHDX_ERROR_LENGTH];
 
 	vhdx_error_print(text, sizeof(text), err);
 	switch (-err->errnum) {
 	case EMEDIUMTYPE:
-		message_fail(code, path, "%s", text);
-		message_hint("'file' or 'qemu-img info' may tell what it is");
-		break;
 	case EUCLEAN:
-		message_fail(code, path, "%s", text);
-		if (is_attached_writable(st))
-			message_hint("it is attached for writing, and may just have changed");
-		break;
 	case EOPNOTSUPP:
-		message_fail(code, path, "%s", text);
-		break;
+	case ESTALE:
+		return text_printf("%s", text);
 	default:
-		message_fail(code, path, "%s: %s", text,
-			     strerror(-err->errnum));
-		break;
+		return text_printf("%s: %s", text, strerror(-err->errnum));
 	}
+}
+
+static int fail_image(const char *path, const struct stat *st,
+		      const struct vhdx_error *err)
+{
+	char *text = open_image_error(err);
+	int code = message_fail(message_exit_code(-err->errnum), path, "%s",
+				text);
+
+	free(text);
+	if (err->errnum == -EMEDIUMTYPE)
+		message_hint("'file' or 'qemu-img info' may tell what it is");
+	else if (err->errnum == -EUCLEAN && open_image_is_written(st))
+		message_hint("it is attached for writing, and may just have changed");
 	return code;
 }
 

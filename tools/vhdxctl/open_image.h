@@ -9,6 +9,8 @@
 #include "posix_file.h"
 
 int open_image_file(struct posix_file *pf, const char *path, bool writable);
+bool open_image_is_written(const struct stat *st);
+char *open_image_error(const struct vhdx_error *err);
 int open_image(struct posix_file *pf, const char *path,
 	       struct vhdx_image **imgp);
 

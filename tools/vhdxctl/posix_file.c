@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "posix_file.h"
@@ -69,10 +73,60 @@ static int posix_file_next_data(struct vhdx_file *file, u64 offset, u64 *data)
 	return 0;
 }
 
+static int posix_file_write(struct vhdx_file *file, const void *buf, size_t len,
+			    u64 offset)
+{
+	int fd = to_posix_file(file)->fd;
+	const u8 *p = buf;
+
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+		offset += (u64)n;
+	}
+	return 0;
+}
+
+static int posix_file_flush(struct vhdx_file *file)
+{
+	return fsync(to_posix_file(file)->fd) ? -errno : 0;
+}
+
+static int posix_file_resize(struct vhdx_file *file, u64 size)
+{
+	return ftruncate(to_posix_file(file)->fd, (off_t)size) ? -errno : 0;
+}
+
+static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
+{
+	int fd = to_posix_file(file)->fd;
+
+	while (fallocate(fd, 0, (off_t)offset, (off_t)len))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
 static const struct vhdx_file_ops posix_file_ops = {
 	.read = posix_file_read,
 	.size = posix_file_size,
 	.next_data = posix_file_next_data,
+};
+
+static const struct vhdx_file_ops posix_file_new_ops = {
+	.read = posix_file_read,
+	.size = posix_file_size,
+	.next_data = posix_file_next_data,
+	.write = posix_file_write,
+	.flush = posix_file_flush,
+	.resize = posix_file_resize,
+	.allocate = posix_file_allocate,
 };
 
 static bool can_hold_image(const struct stat *st)
@@ -111,16 +165,104 @@ int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 	else if (can_hold_image(&pf->stat))
 		ret = 0;
 	if (ret)
-		close(pf->fd);
+		posix_file_close(pf);
 	pf->file.ops = &posix_file_ops;
 	return ret;
 }
 
+/* Nothing of these may be opened, or looked into, because an image says so. */
+static bool is_off_limits(const char *path)
+{
+	static const char *const folders[] = { "/proc", "/sys", "/dev" };
+	struct statfs fs;
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		size_t length = strlen(folders[i]);
+
+		if (!strncmp(path, folders[i], length) &&
+		    (!path[length] || path[length] == '/'))
+			return true;
+	}
+	/* Mounted elsewhere they are no better. */
+	return !statfs(path, &fs) && (fs.f_type == PROC_SUPER_MAGIC ||
+				      fs.f_type == SYSFS_MAGIC);
+}
+
 /**
- * posix_file_close - close what posix_file_open() opened
- * @pf: the file
+ * posix_file_resolve - the real path of what an image names
+ * @path: as the image names it
+ * @real: receives the path without symbolic links, which the caller frees
+ *
+ * Return: 0 or a negative errno; -EPERM: it lies below /proc, /sys or /dev,
+ * where nothing is opened because an image says so.
+ */
+int posix_file_resolve(const char *path, char **real)
+{
+	*real = realpath(path, NULL);
+	if (!*real)
+		return -errno;
+	if (!is_off_limits(*real))
+		return 0;
+	free(*real);
+	*real = NULL;
+	return -EPERM;
+}
+
+/**
+ * posix_file_open_named - open a file that an image names, for reading
+ * @pf: to fill in; closed by posix_file_close()
+ * @real: from posix_file_resolve()
+ *
+ * Whoever writes images may also turn a folder into a symbolic link between
+ * that and this; nothing is followed any more.
+ *
+ * Return: 0 or a negative errno; -ENOTBLK: not a regular file.
+ */
+int posix_file_open_named(struct posix_file *pf, const char *real)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		.resolve = RESOLVE_NO_SYMLINKS,
+	};
+
+	if (lstat(real, &pf->stat))
+		return -errno;
+	if (!S_ISREG(pf->stat.st_mode))
+		return -ENOTBLK;
+	pf->fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+	if (pf->fd < 0)
+		return -errno;
+	pf->file.ops = &posix_file_ops;
+	if (!fstat(pf->fd, &pf->stat) && S_ISREG(pf->stat.st_mode))
+		return 0;
+	posix_file_close(pf);
+	return -ENOTBLK;
+}
+
+/**
+ * posix_file_create - create a file for a new image
+ * @pf: to fill in, with all operations that vhdx_image_create() needs; closed
+ *	by posix_file_close()
+ * @path: of the file, which must not exist
+ *
+ * Return: 0 or a negative errno.
+ */
+int posix_file_create(struct posix_file *pf, const char *path)
+{
+	pf->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (pf->fd < 0)
+		return -errno;
+	pf->file.ops = &posix_file_new_ops;
+	return 0;
+}
+
+/**
+ * posix_file_close - close what posix_file_open() or one of its like opened
+ * @pf: the file; it may be closed already
  */
 void posix_file_close(struct posix_file *pf)
 {
-	close(pf->fd);
+	if (pf->fd >= 0)
+		close(pf->fd);
+	pf->fd = -1;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
 #include <langinfo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <wctype.h>
 
+#include "format/format.h"
 #include "text.h"
 
 /**
@@ -59,41 +62,6 @@ char *text_printf(const char *fmt, ...)
 	return s;
 }
 
-/* The length of the UTF-8 character at s, and its value; 0: not UTF-8. */
-static size_t utf8_decode(const char *s, u32 *value)
-{
-	static const u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned char *p = (const unsigned char *)s;
-	size_t length;
-	u32 v;
-
-	if (p[0] < 0x80) {
-		*value = p[0];
-		return 1;
-	}
-	if ((p[0] & 0xe0) == 0xc0) {
-		length = 2;
-		v = p[0] & 0x1f;
-	} else if ((p[0] & 0xf0) == 0xe0) {
-		length = 3;
-		v = p[0] & 0x0f;
-	} else if ((p[0] & 0xf8) == 0xf0) {
-		length = 4;
-		v = p[0] & 0x07;
-	} else {
-		return 0;
-	}
-	for (size_t i = 1; i < length; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		v = v << 6 | (p[i] & 0x3f);
-	}
-	if (v < least[length] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
-		return 0;
-	*value = v;
-	return length;
-}
-
 /*
  * Control characters, and those that turn the direction of what follows, so
  * that a name could show as another one.
@@ -124,7 +92,7 @@ char *text_for_terminal(const char *s)
 
 	while (*s) {
 		u32 v;
-		size_t length = utf8_decode(s, &v);
+		size_t length = vhdx_utf8_decode(s, &v);
 
 		if (!length) {
 			p += sprintf(p, "\\x%02x", (unsigned char)*s);
@@ -157,7 +125,7 @@ char *text_utf8(const char *s)
 
 	while (*s) {
 		u32 v;
-		size_t length = utf8_decode(s, &v);
+		size_t length = vhdx_utf8_decode(s, &v);
 
 		if (length) {
 			memcpy(p, s, length);
@@ -171,6 +139,95 @@ char *text_utf8(const char *s)
 	}
 	*p = '\0';
 	return out;
+}
+
+/**
+ * text_utf16 - a string of an image as UTF-8
+ * @utf16: UTF-16LE
+ * @chars: its units; it may end before, in a NUL
+ *
+ * Return: the string, which the caller frees. It is what the image says: not
+ * safe for a terminal.
+ */
+char *text_utf16(const void *utf16, u32 chars)
+{
+	size_t size = 3 * (size_t)chars + 1;
+	char *s = text_memory(malloc(size));
+
+	vhdx_utf16_to_utf8(s, size, utf16, chars, true);
+	return s;
+}
+
+/* One character without its case; bytes that are not UTF-8 are themselves. */
+static size_t fold(const char *s, wint_t *c)
+{
+	u32 v;
+	size_t length = vhdx_utf8_decode(s, &v);
+
+	if (!length) {
+		*c = 0x110000 + (u8)*s;
+		return 1;
+	}
+	*c = towlower((wint_t)v);
+	return length;
+}
+
+/**
+ * text_same_name - whether Windows takes two names for the same
+ * @a: a name
+ * @b: another
+ *
+ * Return: whether they differ in case alone. What that is depends on the
+ * locale, beyond ASCII.
+ */
+bool text_same_name(const char *a, const char *b)
+{
+	wint_t x, y;
+
+	while (*a && *b) {
+		a += fold(a, &x);
+		b += fold(b, &y);
+		if (x != y)
+			return false;
+	}
+	return !*a && !*b;
+}
+
+/**
+ * text_parse_size - a size as people write it
+ * @text: a number, with a unit or without: K, M, G, T, P, E or KiB, MiB ... are
+ *	powers of 1024, KB, MB ... of 1000
+ * @bytes: the size
+ *
+ * Return: whether it is one.
+ */
+bool text_parse_size(const char *text, u64 *bytes)
+{
+	static const char units[] = "KMGTPE";
+	const char *unit;
+	u64 base = 1024;
+	char *end;
+
+	if (!isdigit((u8)*text))
+		return false;
+	errno = 0;
+	*bytes = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (!*end)
+		return true;
+	unit = strchr(units, toupper((u8)*end));
+	if (!unit)
+		return false;
+	end++;
+	if (!strcmp(end, "B"))
+		base = 1000;
+	else if (*end && strcmp(end, "iB"))
+		return false;
+	for (const char *p = units; p <= unit; p++)
+		if (__builtin_mul_overflow(*bytes, base, bytes))
+			return false;
+	return true;
 }
 
 /**

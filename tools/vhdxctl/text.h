@@ -6,6 +6,7 @@
 #define VHDXCTL_TEXT_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "port.h"
@@ -28,6 +29,9 @@ __printf(1, 0) char *text_vprintf(const char *fmt, va_list args);
 __printf(1, 2) char *text_printf(const char *fmt, ...);
 char *text_for_terminal(const char *s);
 char *text_utf8(const char *s);
+char *text_utf16(const void *utf16, u32 chars);
+bool text_same_name(const char *a, const char *b);
+bool text_parse_size(const char *text, u64 *bytes);
 void text_size(char buf[TEXT_SIZE_LENGTH], u64 bytes,
 	       enum text_size_style style);
 

@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list info help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach detach list info create help --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -37,6 +37,20 @@ _vhdxctl() {
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
 		;;
+	attach:--parent-dir | info:--parent-dir)
+		compopt -o filenames
+		_vhdxctl_words -d -- "$cur"
+		return
+		;;
+	create:-t | create:--type)
+		_vhdxctl_words -W 'dynamic fixed' -- "$cur"
+		return
+		;;
+	create:-S | create:--sector | create:-P | create:--physical-sector)
+		_vhdxctl_words -W '512 4096' -- "$cur"
+		return
+		;;
+	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path) return ;;
 	list:-o | list:--output)
 		before=
 		[[ $cur != *,* ]] || before=${cur%,*},
@@ -46,17 +60,18 @@ _vhdxctl() {
 		;;
 	esac
 	case $command:$cur in
-	attach:-*) _vhdxctl_words -W '--autoclear --direct-io --discard --no-partscan --no-replay --read-only --help' -- "$cur" ;;
+	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
 	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
-	info:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list info' -- "$cur" ;;
+	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
+	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach detach list info create' -- "$cur" ;;
 	detach:* | list:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"
 		;;
-	attach:* | info:*)
+	attach:* | info:* | create:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhdxctl: attach VHDX images as block devices and look into them.
+ * vhdxctl: attach VHDX images as block devices, look into them, make new ones.
  */
 #include <getopt.h>
 #include <locale.h>
@@ -17,6 +17,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_detach,
 	&vhdxctl_list,
 	&vhdxctl_info,
+	&vhdxctl_create,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)
@@ -76,7 +77,7 @@ static int unknown_command(const char *name)
 static int show_help(void)
 {
 	puts("Usage: vhdxctl COMMAND [OPTION]... [ARGUMENT]...\n"
-	     "Attach VHDX images as block devices, and look into them.\n"
+	     "Attach VHDX images as block devices, look into them, and make new ones.\n"
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

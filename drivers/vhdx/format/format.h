@@ -39,6 +39,8 @@ int vhdx_guid_parse(const char *text, size_t length, guid_t *guid);
 
 int vhdx_utf16_to_utf8(char *buf, size_t size, const void *utf16,
 		       size_t chars, bool lossy);
+size_t vhdx_utf8_decode(const char *s, u32 *value);
+int vhdx_utf8_to_utf16(void *utf16, size_t chars, const char *utf8);
 
 /* header.c: MS-VHDX 2.2.1, 2.2.2 ------------------------------------------ */
 
@@ -77,6 +79,7 @@ struct vhdx_headers {
 };
 
 int vhdx_file_id_check(const void *buf, struct vhdx_error *err);
+void vhdx_file_id_encode(const char *creator, void *buf);
 u64 vhdx_header_offset(unsigned int slot);
 void vhdx_header_encode(const struct vhdx_header *header, void *buf);
 bool vhdx_header_decode(const void *buf, struct vhdx_header *header);
@@ -123,6 +126,8 @@ int vhdx_region_tables_decode(const void *buf1, const void *buf2,
 			      struct vhdx_error *err);
 const struct vhdx_region *
 vhdx_region_find(const struct vhdx_region_table *table, const guid_t *guid);
+void vhdx_region_table_encode(const struct vhdx_region *region, u32 count,
+			      void *buf);
 
 /* metadata.c: MS-VHDX 2.6 ------------------------------------------------- */
 
@@ -190,6 +195,10 @@ int vhdx_metadata_item_decode(const struct vhdx_metadata_item *item,
 int vhdx_metadata_check(const struct vhdx_metadata *metadata,
 			const struct vhdx_metadata_table *table,
 			u64 region_offset, struct vhdx_error *err);
+void vhdx_metadata_table_encode(const struct vhdx_metadata_table *table,
+				void *buf);
+u32 vhdx_metadata_item_encode(const guid_t *id,
+			      const struct vhdx_metadata *metadata, void *buf);
 
 /* locator.c: MS-VHDX 2.6.2.6 ---------------------------------------------- */
 
@@ -231,6 +240,19 @@ void vhdx_locator_entry(const struct vhdx_locator *locator, u32 i,
 			struct vhdx_locator_entry *entry);
 bool vhdx_locator_find(const struct vhdx_locator *locator, const char *key,
 		       struct vhdx_locator_entry *entry);
+
+/**
+ * struct vhdx_locator_pair - a key and its value, to be written
+ * @key: UTF-8, not empty
+ * @value: likewise
+ */
+struct vhdx_locator_pair {
+	const char *key;
+	const char *value;
+};
+
+int vhdx_locator_encode(const struct vhdx_locator_pair *pair, u32 count,
+			void *buf, u32 size);
 
 /* bat.c: MS-VHDX 2.5 ------------------------------------------------------ */
 

@@ -27,6 +27,23 @@ int vhdx_file_id_check(const void *buf, struct vhdx_error *err)
 }
 
 /**
+ * vhdx_file_id_encode - a file identifier as it lies on disk (MS-VHDX 2.2.1)
+ * @creator: who wrote the file, UTF-8; what is longer than VHDX_CREATOR_CHARS
+ *	is cut
+ * @buf: receives VHDX_FILE_ID_SIZE bytes
+ *
+ * Context: any.
+ */
+void vhdx_file_id_encode(const char *creator, void *buf)
+{
+	struct vhdx_disk_file_id *disk = buf;
+
+	memset(disk, 0, sizeof(*disk));
+	disk->signature = cpu_to_le64(VHDX_FILE_ID_SIGNATURE);
+	vhdx_utf8_to_utf16(disk->creator, VHDX_CREATOR_CHARS, creator);
+}
+
+/**
  * vhdx_header_offset - where a header lies
  * @slot: 0 or 1
  *

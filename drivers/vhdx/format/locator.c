@@ -239,3 +239,56 @@ bool vhdx_locator_find(const struct vhdx_locator *locator, const char *key,
 	}
 	return false;
 }
+
+/* One text at @at of the item; its length in bytes or a negative errno. */
+static int put_text(void *buf, u32 size, u32 at, const char *text)
+{
+	const u32 room = min_t(u32, size - at, U16_MAX) / 2;
+	int units = vhdx_utf8_to_utf16((u8 *)buf + at, room, text);
+
+	if (units < 0)
+		return units;
+	return (u32)units > room ? -ENAMETOOLONG : 2 * units;
+}
+
+/**
+ * vhdx_locator_encode - a parent locator as it lies on disk (MS-VHDX 2.6.2.6)
+ * @pair: its keys and values
+ * @count: how many, at most VHDX_MAX_LOCATOR_KEYS
+ * @buf: receives the item
+ * @size: bytes that @buf has, which is enough for all but the texts
+ *
+ * Context: any.
+ * Return: bytes of the item; -EILSEQ: a text is not UTF-8; -ENAMETOOLONG: too
+ * long for the field of its length, or for @buf.
+ */
+int vhdx_locator_encode(const struct vhdx_locator_pair *pair, u32 count,
+			void *buf, u32 size)
+{
+	const struct vhdx_disk_parent_locator_header header = {
+		.locator_type = vhdx_guid_vhdx_parent_locator,
+		.key_value_count = cpu_to_le16(count),
+	};
+	u32 i, at = entry_offset(count);
+
+	memcpy(buf, &header, sizeof(header));
+	for (i = 0; i < count; i++) {
+		struct vhdx_disk_parent_locator_entry disk;
+		int length;
+
+		length = put_text(buf, size, at, pair[i].key);
+		if (length < 0)
+			return length;
+		disk.key_offset = cpu_to_le32(at);
+		disk.key_length = cpu_to_le16(length);
+		at += length;
+		length = put_text(buf, size, at, pair[i].value);
+		if (length < 0)
+			return length;
+		disk.value_offset = cpu_to_le32(at);
+		disk.value_length = cpu_to_le16(length);
+		at += length;
+		memcpy((u8 *)buf + entry_offset(i), &disk, sizeof(disk));
+	}
+	return at;
+}

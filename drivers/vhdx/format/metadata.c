@@ -321,3 +321,89 @@ int vhdx_metadata_check(const struct vhdx_metadata *metadata,
 				 region_offset, "HasParent is set, but the item is missing");
 	return 0;
 }
+
+/**
+ * vhdx_metadata_table_encode - a metadata table as it lies on disk (MS-VHDX 2.6.1)
+ * @table: the items
+ * @buf: receives VHDX_METADATA_TABLE_SIZE bytes
+ *
+ * Context: any.
+ */
+void vhdx_metadata_table_encode(const struct vhdx_metadata_table *table,
+				void *buf)
+{
+	struct vhdx_disk_metadata_table_header *header = buf;
+	struct vhdx_disk_metadata_table_entry *disk = (void *)(header + 1);
+	u32 i;
+
+	memset(buf, 0, VHDX_METADATA_TABLE_SIZE);
+	header->signature = cpu_to_le64(VHDX_METADATA_SIGNATURE);
+	header->entry_count = cpu_to_le16(table->count);
+	for (i = 0; i < table->count; i++) {
+		const struct vhdx_metadata_item *item = &table->item[i];
+
+		disk[i].item_id = item->item_id;
+		disk[i].offset = cpu_to_le32(item->offset);
+		disk[i].length = cpu_to_le32(item->length);
+		disk[i].flags = cpu_to_le32((item->is_user ?
+					     VHDX_METADATA_IS_USER : 0) |
+					    (item->is_virtual_disk ?
+					     VHDX_METADATA_IS_VIRTUAL_DISK : 0) |
+					    (item->is_required ?
+					     VHDX_METADATA_IS_REQUIRED : 0));
+	}
+}
+
+static void encode_file_parameters(const struct vhdx_metadata *metadata, void *buf)
+{
+	const struct vhdx_disk_file_parameters disk = {
+		.block_size = cpu_to_le32(metadata->block_size),
+		.flags = cpu_to_le32((metadata->leave_blocks_allocated ?
+				      VHDX_LEAVE_BLOCKS_ALLOCATED : 0) |
+				     (metadata->has_parent ? VHDX_HAS_PARENT : 0)),
+	};
+
+	memcpy(buf, &disk, sizeof(disk));
+}
+
+/**
+ * vhdx_metadata_item_encode - one known item as it lies on disk
+ * @id: the ItemId of an item of fixed size (MS-VHDX 2.6.2.1 to 2.6.2.5)
+ * @metadata: where its value is taken from
+ * @buf: receives it, of any alignment; has VHDX_METADATA_FIXED_ITEM_SIZE bytes
+ *
+ * Context: any.
+ * Return: the item's length in bytes; 0: not such an item.
+ */
+u32 vhdx_metadata_item_encode(const guid_t *id,
+			      const struct vhdx_metadata *metadata, void *buf)
+{
+	const struct vhdx_metadata_item item = { .item_id = *id };
+	const enum known_id known = known_id(&item);
+	__le64 size64;
+	__le32 size32;
+
+	switch (known) {
+	case FILE_PARAMETERS:
+		encode_file_parameters(metadata, buf);
+		break;
+	case VIRTUAL_DISK_SIZE:
+		size64 = cpu_to_le64(metadata->virtual_disk_size);
+		memcpy(buf, &size64, sizeof(size64));
+		break;
+	case VIRTUAL_DISK_ID:
+		memcpy(buf, &metadata->virtual_disk_id,
+		       sizeof(metadata->virtual_disk_id));
+		break;
+	case LOGICAL_SECTOR_SIZE:
+	case PHYSICAL_SECTOR_SIZE:
+		size32 = cpu_to_le32(known == LOGICAL_SECTOR_SIZE ?
+				     metadata->logical_sector_size :
+				     metadata->physical_sector_size);
+		memcpy(buf, &size32, sizeof(size32));
+		break;
+	default:
+		return 0;
+	}
+	return known_items[known].length;
+}

@@ -221,3 +221,31 @@ vhdx_region_find(const struct vhdx_region_table *table, const guid_t *guid)
 			return &table->region[i];
 	return NULL;
 }
+
+/**
+ * vhdx_region_table_encode - a region table as it lies on disk (MS-VHDX 2.2.3)
+ * @region: the regions
+ * @count: how many, at most VHDX_MAX_REGIONS
+ * @buf: receives VHDX_REGION_TABLE_SIZE bytes, checksum included
+ *
+ * Context: any.
+ */
+void vhdx_region_table_encode(const struct vhdx_region *region, u32 count,
+			      void *buf)
+{
+	struct vhdx_disk_region_table_header *header = buf;
+	struct vhdx_disk_region_table_entry *disk = (void *)(header + 1);
+	u32 i;
+
+	memset(buf, 0, VHDX_REGION_TABLE_SIZE);
+	header->signature = cpu_to_le32(VHDX_REGION_TABLE_SIGNATURE);
+	header->entry_count = cpu_to_le32(count);
+	for (i = 0; i < count; i++) {
+		disk[i].guid = region[i].guid;
+		disk[i].file_offset = cpu_to_le64(region[i].file_offset);
+		disk[i].length = cpu_to_le32(region[i].length);
+		disk[i].required = cpu_to_le32(region[i].required ?
+					       VHDX_REGION_REQUIRED : 0);
+	}
+	header->checksum = cpu_to_le32(vhdx_checksum(buf, VHDX_REGION_TABLE_SIZE));
+}

@@ -85,3 +85,84 @@ out:
 		buf[written] = '\0';
 	return ret;
 }
+
+/**
+ * vhdx_utf8_decode - decode the first character of a UTF-8 text
+ * @s: ends in a NUL, which is a character too
+ * @value: receives the code point
+ *
+ * Context: any.
+ * Return: its bytes; 0: not UTF-8.
+ */
+size_t vhdx_utf8_decode(const char *s, u32 *value)
+{
+	static const u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const u8 *p = (const u8 *)s;
+	size_t length, i;
+	u32 v;
+
+	if (p[0] < 0x80) {
+		*value = p[0];
+		return 1;
+	}
+	if ((p[0] & 0xE0) == 0xC0) {
+		length = 2;
+		v = p[0] & 0x1F;
+	} else if ((p[0] & 0xF0) == 0xE0) {
+		length = 3;
+		v = p[0] & 0x0F;
+	} else if ((p[0] & 0xF8) == 0xF0) {
+		length = 4;
+		v = p[0] & 0x07;
+	} else {
+		return 0;
+	}
+	for (i = 1; i < length; i++) {
+		if ((p[i] & 0xC0) != 0x80)
+			return 0;
+		v = v << 6 | (p[i] & 0x3F);
+	}
+	if (v < least[length] || v > 0x10FFFF || (v >= 0xD800 && v < 0xE000))
+		return 0;
+	*value = v;
+	return length;
+}
+
+static void put_unit(void *utf16, size_t chars, size_t i, u32 unit)
+{
+	u8 *bytes = utf16;
+
+	if (i >= chars)
+		return;
+	bytes[2 * i] = unit;
+	bytes[2 * i + 1] = unit >> 8;
+}
+
+/**
+ * vhdx_utf8_to_utf16 - convert UTF-8 to UTF-16LE
+ * @utf16: where to, of any alignment; gets no NUL at its end
+ * @chars: UTF-16 units that it has room for; may be 0
+ * @utf8: the text, of less than INT_MAX bytes
+ *
+ * Context: any.
+ * Return: UTF-16 units of the whole result, like snprintf(), or -EILSEQ where
+ * @utf8 is not UTF-8.
+ */
+int vhdx_utf8_to_utf16(void *utf16, size_t chars, const char *utf8)
+{
+	size_t length, n = 0;
+	u32 c;
+
+	for (; *utf8; utf8 += length) {
+		length = vhdx_utf8_decode(utf8, &c);
+		if (!length)
+			return -EILSEQ;
+		if (c >= 0x10000) {
+			c -= 0x10000;
+			put_unit(utf16, chars, n++, 0xD800 | c >> 10);
+			c = 0xDC00 | (c & 0x3FF);
+		}
+		put_unit(utf16, chars, n++, c);
+	}
+	return n;
+}

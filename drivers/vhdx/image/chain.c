@@ -36,6 +36,38 @@ static bool is_linked(const struct vhdx_image *img,
 }
 
 /**
+ * vhdx_image_check_parent() - may an image be the parent of another
+ * @img: open, with or without a parent
+ * @parent: open, with or without its own
+ * @flags: 0 or VHDX_OPEN_IGNORE_ID_MISMATCH
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0; -ESTALE: not the one that @img was made from; -EUCLEAN: it has
+ * sectors of another size; -EINVAL: @img has no parent. MS-VHDX 2.6.2.6.3.
+ */
+int vhdx_image_check_parent(const struct vhdx_image *img,
+			    const struct vhdx_image *parent,
+			    unsigned int flags, struct vhdx_error *err)
+{
+	if (!img->metadata.has_parent)
+		return vhdx_fail(err, -EINVAL, "file", NULL, 0,
+				 "the image has no parent, and was given one");
+	if (parent->metadata.logical_sector_size !=
+	    img->metadata.logical_sector_size)
+		return vhdx_fail_value(err, -EUCLEAN, "metadata item",
+				       "LogicalSectorSize",
+				       img->metadata_region->file_offset +
+				       vhdx_metadata_find(img->metadata_table,
+							  &vhdx_guid_logical_sector_size)->offset,
+				       img->metadata.logical_sector_size,
+				       "the parent has another");
+	if (!is_linked(img, parent) && !(flags & VHDX_OPEN_IGNORE_ID_MISMATCH))
+		return no_such_parent(img, parent, err);
+	return 0;
+}
+
+/**
  * vhdx_chain_link() - give an image its parent
  * @img: with its headers, metadata and geometry; receives @img->parent
  * @parent: open; has all of its own parents
@@ -51,10 +83,8 @@ int vhdx_chain_link(struct vhdx_image *img, struct vhdx_image *parent,
 {
 	const struct vhdx_image *ancestor;
 	u32 depth = 0;
+	int ret;
 
-	if (!img->metadata.has_parent)
-		return vhdx_fail(err, -EINVAL, "file", NULL, 0,
-				 "the image has no parent, and was given one");
 	for (ancestor = parent; ancestor; ancestor = ancestor->parent) {
 		if (ancestor->file == img->file)
 			return vhdx_fail(err, -ELOOP, "file", NULL, 0,
@@ -66,17 +96,9 @@ int vhdx_chain_link(struct vhdx_image *img, struct vhdx_image *parent,
 	if (parent->metadata.has_parent && !parent->parent)
 		return vhdx_fail(err, -ENOLINK, "file", NULL, 0,
 				 "the parent is a differencing image, and its own parent is missing");
-	if (parent->metadata.logical_sector_size !=
-	    img->metadata.logical_sector_size)
-		return vhdx_fail_value(err, -EUCLEAN, "metadata item",
-				       "LogicalSectorSize",
-				       img->metadata_region->file_offset +
-				       vhdx_metadata_find(img->metadata_table,
-							  &vhdx_guid_logical_sector_size)->offset,
-				       img->metadata.logical_sector_size,
-				       "the parent has another");
-	if (!is_linked(img, parent) && !(flags & VHDX_OPEN_IGNORE_ID_MISMATCH))
-		return no_such_parent(img, parent, err);
+	ret = vhdx_image_check_parent(img, parent, flags, err);
+	if (ret)
+		return ret;
 	img->parent = parent;
 	return 0;
 }
@@ -144,7 +166,7 @@ int vhdx_chain_look(const struct vhdx_image *img, u64 pos, u64 length,
 	extent->length = min(length, min(block_size - in_block,
 					 geo->disk_size - pos));
 	entry = vhdx_block_map_entry(img->map,
-			vhdx_bat_payload_index(geo, pos >> geo->block_shift));
+				     vhdx_bat_payload_index(geo, pos >> geo->block_shift));
 	switch (vhdx_bat_state(entry)) {
 	case VHDX_PAYLOAD_FULLY_PRESENT:
 		extent->type = VHDX_EXTENT_FILE;

@@ -133,6 +133,7 @@ static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 #define VHDX_OPEN_WRITE		0x1U
 #define VHDX_OPEN_NO_REPLAY	0x2U
 #define VHDX_OPEN_IGNORE_ID_MISMATCH 0x4U
+#define VHDX_OPEN_NO_BLOCKS	0x8U
 
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err);
@@ -140,6 +141,38 @@ int vhdx_image_open_child(struct vhdx_file *file, struct vhdx_image *parent,
 			  unsigned int flags, struct vhdx_image **imgp,
 			  struct vhdx_error *err);
 void vhdx_image_close(struct vhdx_image *img);
+int vhdx_image_check_parent(const struct vhdx_image *img,
+			    const struct vhdx_image *parent,
+			    unsigned int flags, struct vhdx_error *err);
+
+/**
+ * struct vhdx_create - what image to make
+ * @creator: who makes it, UTF-8
+ * @block_size: bytes, a power of two from 1 to 256 MiB
+ * @fixed: every block gets its place in the file; not with @parent
+ * @disk_size: bytes, a multiple of @logical_sector_size, up to 64 TiB
+ * @logical_sector_size: bytes, 512 or 4096
+ * @physical_sector_size: likewise
+ * @parent: an open image, to make a differencing one above it, which has its
+ *	size, sectors and disk id: the three fields before this mean nothing then
+ * @relative_path: from the new image's folder to @parent's file, as Windows
+ *	writes it (".\name"), UTF-8
+ * @absolute_path: likewise, with its drive; NULL for none
+ */
+struct vhdx_create {
+	const char *creator;
+	u32 block_size;
+	bool fixed;
+	u64 disk_size;
+	u32 logical_sector_size;
+	u32 physical_sector_size;
+	const struct vhdx_image *parent;
+	const char *relative_path;
+	const char *absolute_path;
+};
+
+int vhdx_image_create(struct vhdx_file *file, const struct vhdx_create *params,
+		      struct vhdx_error *err);
 
 enum vhdx_extent_type {
 	VHDX_EXTENT_ZERO,	/* reads as zeros */

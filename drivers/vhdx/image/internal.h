@@ -17,6 +17,9 @@ int vhdx_update_fail(const struct vhdx_image *img,
 		     const struct vhdx_overlay_piece *piece,
 		     struct vhdx_error *err, const char *reason);
 int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err);
+int vhdx_metadata_read_item(const struct vhdx_image *img,
+			    const struct vhdx_metadata_item *item, void *buf,
+			    u32 length, struct vhdx_error *err);
 int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err);
 int vhdx_chain_link(struct vhdx_image *img, struct vhdx_image *parent,
 		    unsigned int flags, struct vhdx_error *err);

@@ -4,10 +4,22 @@
  */
 #include "internal.h"
 
-/* An item lies at any offset; the overlay is made of whole 4 KiB pages. */
-static int read_item(const struct vhdx_image *img,
-		     const struct vhdx_metadata_item *item, void *buf,
-		     u32 length, struct vhdx_error *err)
+/**
+ * vhdx_metadata_read_item() - read a metadata item as it is after replay
+ * @img: with file, overlay and regions in place
+ * @item: of its metadata table
+ * @buf: receives the first @length bytes of it
+ * @length: bytes, at most @item->length
+ * @err: filled in on failure
+ *
+ * An item lies at any offset; the overlay is made of whole 4 KiB pages.
+ *
+ * Context: process context, may sleep.
+ * Return: 0, -ENOMEM or what the file's read answered.
+ */
+int vhdx_metadata_read_item(const struct vhdx_image *img,
+			    const struct vhdx_metadata_item *item, void *buf,
+			    u32 length, struct vhdx_error *err)
 {
 	u64 offset = img->metadata_region->file_offset + item->offset;
 	u64 first = ALIGN_DOWN(offset, VHDX_LOG_SECTOR_SIZE);
@@ -35,8 +47,9 @@ static int load_item(struct vhdx_image *img,
 	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
 	int ret;
 
-	ret = read_item(img, item, buf, min_t(u32, item->length, sizeof(buf)),
-			err);
+	ret = vhdx_metadata_read_item(img, item, buf,
+				      min_t(u32, item->length, sizeof(buf)),
+				      err);
 	if (ret)
 		return ret;
 	return vhdx_metadata_item_decode(item, buf,
@@ -56,7 +69,8 @@ static int load_locator(struct vhdx_image *img, struct vhdx_error *err)
 	if (!img->locator_item)
 		return vhdx_no_memory(err, "parent locator",
 				      region + item->offset);
-	ret = read_item(img, item, img->locator_item, item->length, err);
+	ret = vhdx_metadata_read_item(img, item, img->locator_item,
+				      item->length, err);
 	if (ret)
 		return ret;
 	return vhdx_locator_decode(img->locator_item, item->length,

@@ -238,7 +238,9 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
 	vhdx_geometry_init(&img->geometry, &img->metadata);
 	if (parent)
 		ret = vhdx_chain_link(img, parent, flags, err);
-	if (!ret && img->metadata.has_parent)
+	if (ret || flags & VHDX_OPEN_NO_BLOCKS)
+		return ret;
+	if (img->metadata.has_parent)
 		ret = vhdx_bitmaps_create(img, err);
 	if (!ret)
 		ret = open_blocks(img, err);
@@ -255,7 +257,9 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
  * vhdx_image_open() - open an image
  * @file: the image; stays the caller's, who keeps it until vhdx_image_close()
  * @flags: VHDX_OPEN_WRITE: for writing; a dirty log is replayed into the file.
- *	VHDX_OPEN_NO_REPLAY: a dirty log is refused, -EUCLEAN
+ *	VHDX_OPEN_NO_REPLAY: a dirty log is refused, -EUCLEAN.
+ *	VHDX_OPEN_NO_BLOCKS, not with VHDX_OPEN_WRITE: for who wants to know what
+ *	the image says of itself; the BAT is not read, and nothing of the disk can be
  * @imgp: receives the open image
  * @err: filled in on failure
  *
