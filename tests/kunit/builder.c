@@ -308,6 +308,15 @@ static int write_file_id(struct state *s)
 	return s->sink->write(s->sink->ctx, id, sizeof(*id), 0);
 }
 
+/* Another one for each DataWriteGuid, by which some tell images apart. */
+static guid_t own_file_write_guid(const struct builder *b)
+{
+	guid_t guid = file_write_guid;
+
+	memcpy(&guid, &b->data_write_guid, 4);
+	return guid;
+}
+
 static int write_header(struct state *s, u64 offset, u64 sequence_number)
 {
 	struct vhdx_disk_header *header = (void *)s->piece;
@@ -315,7 +324,7 @@ static int write_header(struct state *s, u64 offset, u64 sequence_number)
 	memset(header, 0, sizeof(*header));
 	memcpy(header, "head", 4);
 	header->sequence_number = cpu_to_le64(sequence_number);
-	header->file_write_guid = file_write_guid;
+	header->file_write_guid = own_file_write_guid(s->b);
 	header->data_write_guid = s->b->data_write_guid;
 	header->log_guid = s->b->log_guid;
 	header->version = cpu_to_le16(1);
