@@ -2,10 +2,11 @@
 """Writes, zeroes and discards at places that follow from a seed, on a disk and in
 a raw copy.
 
-usage: mix.py SEED COUNT DISK RAW [discard]
+usage: mix.py SEED COUNT DISK RAW [discard|hint]
 
 Every operation goes to the disk past the page cache. After some of them, and at
-the end, the disk is flushed; after each its place is read back.
+the end, the disk is flushed; after each its place is read back. What is discarded
+reads as zeros, or with hint each sector may also be as it was.
 """
 import fcntl
 import mmap
@@ -20,7 +21,8 @@ ALIGN = 4096                    # what every host can punch
 seed, count = int(sys.argv[1]), int(sys.argv[2])
 disk = os.open(sys.argv[3], os.O_RDWR | os.O_DIRECT)
 raw = os.open(sys.argv[4], os.O_RDWR)
-discard = sys.argv[5:] == ['discard']
+hint = sys.argv[5:] == ['hint']
+discard = hint or sys.argv[5:] == ['discard']
 size = os.lseek(disk, 0, os.SEEK_END)
 sector = struct.unpack('i', fcntl.ioctl(disk, BLKSSZGET, b'0000'))[0]
 memory = mmap.mmap(-1, LONGEST)
@@ -62,6 +64,11 @@ for number in range(count):
         memory[:length] = data
         if os.pwritev(disk, [memoryview(memory)[:length]], offset) != length:
             sys.exit('operation %d: short write' % number)
+    if hint and ioctl == BLKDISCARD:
+        was, zeros = os.pread(raw, length, offset), bytes(sector)
+        os.preadv(disk, [memoryview(memory)[:length]], offset)
+        data = b''.join(zeros if memory[at:at + sector] == zeros else was[at:at + sector]
+                        for at in range(0, length, sector))
     os.pwrite(raw, data, offset)
     if below(6) == 0:
         os.fsync(disk)
