@@ -526,12 +526,13 @@ list_has 'list --json: its parents' ".type == \"differencing\" and .parents == [
 prints 'list: its parents' "$PWD/parent.vhdx" list -n --raw -o PARENTS
 mkvhdx --size 8M --blocks 0,3 --verify /dev/vhdx0 >out 2>err
 ok 'it shows its parent' $?
-fails 'attach of the parent for writing' 1 'it is the parent of' attach parent.vhdx
-fails 'and with --allow-parent-write' 75 'parent.vhdx: cannot attach: ' attach --allow-parent-write parent.vhdx
+fails 'attach of the parent for writing' 75 \
+	'parent.vhdx: cannot (attach|open for writing): .*it is a parent of /dev/vhdx0' attach --allow-parent-write parent.vhdx
 prints 'attach -r of the parent' /dev/vhdx1 attach -r parent.vhdx
 fails 'a child of what is written to' 75 'child.avhdx: cannot be a parent while it is written to: it is attached as /dev/vhdx0' \
 	create --parent child.avhdx grandchild.avhdx
 prints 'detach both' '' detach vhdx0 vhdx1
+fails 'the parent for writing, when its child is detached' 1 "it is the parent of $PWD/child.avhdx" attach parent.vhdx
 prints 'create a grandchild' '' create --parent child.avhdx grandchild.avhdx
 prints 'attach of a grandchild' /dev/vhdx0 attach grandchild.avhdx
 list_has 'list --json: its parents in order' ".parents == [\"$PWD/child.avhdx\", \"$PWD/parent.vhdx\"]" -o PARENTS
@@ -569,7 +570,8 @@ left() {
 	cmp /tmp/before /tmp/after
 	ok "$1: nothing is left" $?
 }
-for signal in HUP INT TERM; do
+# (SIGINT is ignored here, and by what is called here.)
+for signal in HUP TERM; do
 	ctl_inject "fsync:signal=SIG$signal" create -s 16M new.vhdx
 	[ "$rc" -gt 128 ]
 	ok "create is interrupted: SIG$signal" $?
@@ -579,7 +581,7 @@ done
 for inject in ftruncate:error=EFBIG fsync:error=EIO pwrite64:error=ENOSPC:when=3 fsync:error=EIO:when=2 renameat2:error=EROFS; do
 	ctl_inject $inject create -s 16M new.vhdx
 	rm -f trace
-	[ "$rc" != 0 ] && is_one_message && grep -q 'new.vhdx: cannot create: ' err
+	[ "$rc" != 0 ] && is_one_message && grep -qE 'new.vhdx: cannot create: .*(File too large|Input/output error|No space left on device|Read-only file system)$' err
 	ok "create: $inject" $?
 	left "$inject"
 done

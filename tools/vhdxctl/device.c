@@ -256,6 +256,39 @@ void device_list_of_image(struct device_list *list, const struct stat *st)
 	device_list_free(&all);
 }
 
+static bool has_parent(unsigned int index, const struct stat *st)
+{
+	char *parents = device_attr(index, "vhdx/parents");
+	char *next = parents;
+	bool found = false;
+	struct stat parent;
+	char *path;
+
+	while (!found && (path = strsep(&next, "\n")))
+		found = *path == '/' && !stat(path, &parent) &&
+			parent.st_dev == st->st_dev &&
+			parent.st_ino == st->st_ino;
+	free(parents);
+	return found;
+}
+
+/**
+ * device_list_of_parent - all attached disks that an image is a parent of
+ * @list: the disks, in the order of their numbers; empty where there is none
+ * @st: the image's file
+ */
+void device_list_of_parent(struct device_list *list, const struct stat *st)
+{
+	struct device_list all;
+
+	*list = (struct device_list){ };
+	device_list_attached(&all);
+	for (size_t i = 0; i < all.count; i++)
+		if (has_parent(all.index[i], st))
+			device_list_add(list, all.index[i]);
+	device_list_free(&all);
+}
+
 /**
  * device_find - the disks that an argument of the command line means
  * @arg: a disk (/dev/vhdxN, vhdxN or another name of its node) or an image

@@ -34,6 +34,7 @@ bool device_is_attached(unsigned int index);
 void device_list_add(struct device_list *list, unsigned int index);
 void device_list_attached(struct device_list *list);
 void device_list_of_image(struct device_list *list, const struct stat *st);
+void device_list_of_parent(struct device_list *list, const struct stat *st);
 void device_list_free(struct device_list *list);
 int device_find(const char *arg, struct device_list *list);
 

@@ -205,11 +205,25 @@ void holders_find_processes(struct holders *holders, unsigned int index)
 	find_of_disk(holders, index, false);
 }
 
+static void add_disks(struct holders *holders, const char *how,
+		      const struct device_list *disks)
+{
+	for (size_t i = 0; i < disks->count; i++) {
+		char *path = device_path(disks->index[i]);
+
+		add(holders, text_printf("%s %s", how, path));
+		if (!holders->command)
+			holders->command = text_printf("vhdxctl detach %s",
+						       path);
+		free(path);
+	}
+}
+
 /**
  * holders_find_of_image - find who uses the file of an image
  * @holders: to be freed by holders_free(). Receives the disks that it is
- *	attached as, and the processes that have it open, this one left out.
- *	Costs a look at every process.
+ *	attached as or a parent of, and the processes that have it open, this one
+ *	left out. Costs a look at every process.
  * @st: the image's file
  */
 void holders_find_of_image(struct holders *holders, const struct stat *st)
@@ -218,15 +232,10 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
 
 	*holders = (struct holders){ };
 	device_list_of_image(&disks, st);
-	for (size_t i = 0; i < disks.count; i++) {
-		char *path = device_path(disks.index[i]);
-
-		add(holders, text_printf("it is attached as %s", path));
-		if (!holders->command)
-			holders->command = text_printf("vhdxctl detach %s",
-						       path);
-		free(path);
-	}
+	add_disks(holders, "it is attached as", &disks);
+	device_list_free(&disks);
+	device_list_of_parent(&disks, st);
+	add_disks(holders, "it is a parent of", &disks);
 	device_list_free(&disks);
 	find_processes(holders, "it", st);
 }
