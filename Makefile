@@ -143,6 +143,7 @@ check: setup
 # As make check does, with more faults, more sequences and more files.
 crash: setup $(B)/crash $(B)/crash-mutants
 	tests/image/crash_replay.py --sample 2000 $(B)/crash --full
+	tests/image/crash_replay.py $(B)/crash --full --child
 	tests/image/crash_replay.py --refused $(B)/crash-mutants --mutants
 
 lint: setup

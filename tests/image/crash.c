@@ -8,7 +8,8 @@
  * and every answer it builds the states that a power cut may leave and
  * checks each; crash_check.c says how. crash_world.c is the guest.
  *
- * What a sequence is made of is in the table of letters below.
+ * What a sequence is made of is in the table of letters below. The image is one
+ * without a parent, or with --child one that has one.
  */
 #include <err.h>
 #include <getopt.h>
@@ -91,9 +92,16 @@ static const struct letter letters[] = {
 	{ 'q', "detach and attach" },
 	{ 'k', "the driver dies, attach" },
 	{ 'c', "the power goes, attach" },
+	/* of a child; what is not there in the file is in the parent */
+	{ 'P', "write the only sector that a block lacks" },
+	{ 'W', "write over all of a block that is not there" },
+	{ 'v', "write zeroes to the sector that a block lacks" },
+	{ 'y', "discard a part of a block that is not there" },
+	{ 'Y', "discard sectors of which a block lacks one" },
 };
 
-#define LETTERS		ARRAY_SIZE(letters)
+#define CHILD_LETTERS	5U
+#define LETTERS		(ARRAY_SIZE(letters) - (is_child ? 0 : CHILD_LETTERS))
 #define MAX_SEQUENCE	10U
 
 struct run {
@@ -121,6 +129,7 @@ static const char *const fault_name[FAULTS] = {
 
 static struct run current_run;
 static struct disk template_disk;
+static bool is_child;
 static u64 max_violations = 5;
 
 /* What repeats the run. */
@@ -129,8 +138,8 @@ void run_options(char *text, size_t size)
 	const struct run *r = &current_run;
 
 	snprintf(text, size,
-		 "--run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu",
-		 r->sequence, r->half_length, r->step, r->window,
+		 "%s--run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu",
+		 is_child ? "--child " : "", r->sequence, r->half_length, r->step, r->window,
 		 r->lazy ? " --lazy" : "", r->stall, fault_name[r->fault],
 		 r->fault_at, r->seed);
 }
@@ -196,54 +205,142 @@ static int sink_resize(void *ctx, u64 size)
 	return 0;
 }
 
-/*
- * Two blocks that are there, one in each of two pages of the BAT, and behind
- * them a gap that holds what no one may ever see.
- */
-static void make_template(void)
+static void build(struct disk *disk, const struct builder *builder,
+		  struct builder_layout *layout)
 {
-	static const struct builder_block blocks[] = {
-		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
-		{ .block = 513, .state = 6, .offset = BUILDER_PLACE },
-	};
 	const struct builder_sink sink = {
 		.write = sink_write,
 		.zero = sink_zero,
 		.resize = sink_resize,
-		.ctx = &template_disk,
+		.ctx = disk,
 	};
+
+	disk_free(disk);
+	disk_init(disk);
+	if (builder_build(builder, &sink, layout))
+		errx(1, "the image cannot be made");
+}
+
+/* Behind all blocks a gap that holds what no one may ever see. */
+static void add_gap(const struct builder_layout *layout)
+{
 	u64 word[SECTOR / 8];
-	struct builder_layout layout;
-	struct builder builder;
 	u32 i, k;
 
-	disk_init(&template_disk);
-	memset(word, 0, sizeof(word));
-	content_intern(word);
+	for (i = 0; i < SECTORS; i++) {
+		u64 sector = layout->file_size / SECTOR + tracked_sector[i];
+
+		for (k = 0; k < SECTOR / 8; k++)
+			word[k] = hash_mix(sector + k) | 1;
+		disk_set(&template_disk, sector, content_intern(word));
+	}
+	template_disk.size[0].size = layout->file_size + MIB;
+}
+
+static void build_template(const struct builder *builder)
+{
+	struct builder_layout layout;
+	u8 sector[SECTOR] __aligned(8);
+	u32 i;
+
+	build(&template_disk, builder, &layout);
+	data_start = layout.blocks_offset / SECTOR;
+	log_start = layout.log_offset / SECTOR;
+	log_end = (layout.log_offset + layout.log_length) / SECTOR;
+	/* A child's bitmap blocks follow the others. */
+	if (builder->differencing)
+		disk_mark_written(&template_disk, layout.file_size - MIB);
+	add_gap(&layout);
+	for (i = 0; i < PLACES; i++) {
+		builder_expect(builder, sector, SECTOR, place_pos(i));
+		template_id[i] = content_intern(sector);
+	}
+}
+
+/* Two blocks that are there, one in each of two pages of the BAT. */
+static void make_plain(void)
+{
+	static const u64 tracked[BLOCKS] = { 510, 511, 512, 513, 5 };
+	static const struct builder_block blocks[] = {
+		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 513, .state = 6, .offset = BUILDER_PLACE },
+	};
+	struct builder builder;
+
+	memcpy(tracked_block, tracked, sizeof(tracked_block));
 	builder_init(&builder);
 	builder.disk_size = 520 * MIB;
 	builder.block = blocks;
 	builder.blocks = ARRAY_SIZE(blocks);
 	builder.data_bytes = 2 * SECTOR;
-	if (builder_build(&builder, &sink, &layout))
-		errx(1, "the image cannot be made");
-	data_start = layout.blocks_offset / SECTOR;
-	log_start = layout.log_offset / SECTOR;
-	log_end = (layout.log_offset + layout.log_length) / SECTOR;
-	for (i = 0; i < SECTORS; i++) {
-		u64 sector = layout.file_size / SECTOR + tracked_sector[i];
+	build_template(&builder);
+}
 
-		for (k = 0; k < SECTOR / 8; k++)
-			word[k] = hash_mix(sector + k) | 1;
-		disk_set(&template_disk, sector, content_intern(word));
-		template_id[i] =
-			disk_value(&template_disk,
-				   data_start + tracked_sector[i]);
-		template_id[3 * SECTORS + i] =
-			disk_value(&template_disk, data_start + MIB / SECTOR +
-				   tracked_sector[i]);
+/*
+ * A block that is there, one that is the parent's and has bits left over, one
+ * that is the parent's in a chunk without bitmap block, one that lacks a sector,
+ * and one that is zero. The parent has data in all of them.
+ */
+static void make_child(void)
+{
+	static const u64 tracked[BLOCKS] = { 510, 511, 4100, 513, 5 };
+	static const struct builder_block blocks[] = {
+		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 513, .state = 7, .offset = BUILDER_PLACE },
+		{ .block = 511, .state = 0 },
+		{ .block = 5, .state = 2 },
+	};
+	static const struct builder_run runs[] = {
+		{ .first = 513 * 2048, .count = 1 },
+		{ .first = 513 * 2048 + 2, .count = 2046 },
+		{ .first = 511 * 2048, .count = 2048 },
+	};
+	static struct builder_block below[BLOCKS];
+	struct builder parent, builder;
+	struct builder_layout layout;
+	struct vhdx_error error;
+	u32 i;
+
+	memcpy(tracked_block, tracked, sizeof(tracked_block));
+	builder_init(&parent);
+	parent.disk_size = 4104 * MIB;
+	for (i = 0; i < BLOCKS; i++) {
+		below[i].block = tracked[i];
+		below[i].state = 6;
 	}
-	template_disk.size[0].size = layout.file_size + MIB;
+	parent.block = below;
+	parent.blocks = BLOCKS;
+	parent.data_bytes = 2 * SECTOR;
+	parent.seed = 2;
+	build(&parent_disk, &parent, &layout);
+	if (vhdx_image_open(&parent_disk.file, 0, &parent_image, &error))
+		errx(1, "the parent does not open: %s", error.reason);
+
+	builder_init(&builder);
+	builder_set_parent(&builder, &parent);
+	builder.disk_size = parent.disk_size;
+	builder.block = blocks;
+	builder.blocks = ARRAY_SIZE(blocks);
+	builder.data_bytes = 2 * SECTOR;
+	builder.run = runs;
+	builder.runs = ARRAY_SIZE(runs);
+	builder.stale_bits = true;
+	build_template(&builder);
+}
+
+static void make_template(bool child)
+{
+	static const u8 zero[SECTOR] __aligned(8);
+
+	content_intern(zero);
+	is_child = child;
+	vhdx_image_close(parent_image);
+	parent_image = NULL;
+	if (child)
+		make_child();
+	else
+		make_plain();
+	states_base(&template_disk, child ? &parent_disk : NULL);
 }
 
 /* --- running one --- */
@@ -304,7 +401,7 @@ static void add_letter(struct world *w, char name)
 		add_write(w, 2, 0, 2);
 		break;
 	case 'e':
-		add_write(w, 1, 2047, 2);
+		add_write(w, is_child ? 0 : 1, 2047, 2);
 		break;
 	case 'd':
 		world_add(w, CHANGE_DISCARD, tracked_block[0] * MIB, MIB);
@@ -336,6 +433,22 @@ static void add_letter(struct world *w, char name)
 		break;
 	case 'F':
 		add_flushes(w);
+		break;
+	case 'P':
+		add_write(w, 3, 1, 1);
+		break;
+	case 'W':
+		add_write(w, 1, 0, 2048);
+		break;
+	case 'v':
+		world_add(w, CHANGE_ZERO, tracked_block[3] * MIB + SECTOR,
+			  SECTOR);
+		break;
+	case 'y':
+		world_add(w, CHANGE_TRIM, tracked_block[1] * MIB, 2 * SECTOR);
+		break;
+	case 'Y':
+		world_add(w, CHANGE_TRIM, tracked_block[3] * MIB, 4 * SECTOR);
 		break;
 	default:
 		add_pair(w, name);
@@ -442,10 +555,46 @@ static u32 run_workload(const struct run *run)
 
 /* --- all of them --- */
 
+/**
+ * struct effort - how much is done
+ * @faults: by the length of a sequence, one of so many faults is tried
+ * @variants: up to this length, in all variants
+ * @sequences: by the length of a sequence, one of so many is run
+ * @stalled: one of so many stalled sequences is run
+ * @orders: that are drawn for it
+ * @random: long sequences that are drawn
+ * @deep: one of so many states is opened for writing
+ * @states: of one power cut, above which they are sampled
+ */
+struct effort {
+	u32 faults[3];
+	u32 variants;
+	u32 sequences[3];
+	u32 stalled;
+	u32 orders;
+	u32 random;
+	u32 deep;
+	u32 states;
+};
+
+static const struct effort plain_effort = {
+	{ 1, 40, 200 }, 2, { 1, 1, 1 }, 1, 4, 6000, 16, 1 << 16,
+};
+
+/* Its entries have three pages, and so more ways to be torn. */
+static const struct effort child_effort = {
+	{ 40, 1000, 2000 }, 1, { 1, 2, 200 }, 4, 1, 200, 64, 1 << 9,
+};
+
+static const struct effort full_effort = {
+	{ 1, 1, 200 }, 3, { 1, 1, 1 }, 1, 4, 100000, 16, 1 << 16,
+};
+
 struct plan {
 	bool full;
 	u64 seed;
 	u64 random;
+	const struct effort *effort;
 };
 
 static u32 plan_draw(struct plan *plan, u32 n)
@@ -454,9 +603,18 @@ static u32 plan_draw(struct plan *plan, u32 n)
 	return hash_mix(plan->random) % n;
 }
 
-/* One to three entries in a half, of one to five pages; growth ahead of need and at need. */
+/*
+ * One to three entries in a half, of one to five pages; growth ahead of need and
+ * at need. What a child changes at once has three pages.
+ */
 static const u32 half_lengths[] = { 8192, 12288, 16384, 24576 };
+static const u32 child_half_lengths[] = { 28672, 32768, 36864, 45056 };
 static const u64 steps[] = { 2 * MIB, 1 };
+
+static u32 half_length(u32 i)
+{
+	return is_child ? child_half_lengths[i] : half_lengths[i];
+}
 
 /*
  * The sequence undisturbed, then with something happening at an operation: one
@@ -484,20 +642,15 @@ static void run_variants(struct plan *plan, const char *sequence, u32 length)
 	struct run run = { .window = 1, .seed = plan->seed };
 	const u32 variants = ARRAY_SIZE(half_lengths) * ARRAY_SIZE(steps);
 	/* Long ones are many: one variant is enough. */
-	bool one = !plan->full && length > 2;
+	bool one = length > plan->effort->variants;
 	u32 first = one ? plan_draw(plan, variants) : 0;
 	u32 i;
 
 	snprintf(run.sequence, sizeof(run.sequence), "%s", sequence);
 	for (i = first; i < (one ? first + 1 : variants); i++) {
-		run.half_length = half_lengths[i / ARRAY_SIZE(steps)];
+		run.half_length = half_length(i / ARRAY_SIZE(steps));
 		run.step = steps[i % ARRAY_SIZE(steps)];
-		if (length == 1)
-			run_with_faults(plan, &run, 1);
-		else if (length == 2)
-			run_with_faults(plan, &run, plan->full ? 1 : 40);
-		else
-			run_with_faults(plan, &run, 200);
+		run_with_faults(plan, &run, plan->effort->faults[length - 1]);
 	}
 }
 
@@ -509,7 +662,8 @@ static void run_exhaustive(struct plan *plan, u32 length)
 	for (;;) {
 		for (i = 0; i < length; i++)
 			sequence[i] = letters[index[i]].name;
-		run_variants(plan, sequence, length);
+		if (!plan_draw(plan, plan->effort->sequences[length - 1]))
+			run_variants(plan, sequence, length);
 		for (i = 0; i < length; i++) {
 			if (++index[i] < LETTERS)
 				break;
@@ -528,7 +682,7 @@ static void run_at_random(struct plan *plan, u32 count)
 	for (n = 0; n < count; n++) {
 		u32 length = 2 + plan_draw(plan, MAX_SEQUENCE - 2);
 		struct run run = {
-			.half_length = half_lengths[plan_draw(plan, ARRAY_SIZE(half_lengths))],
+			.half_length = half_length(plan_draw(plan, ARRAY_SIZE(half_lengths))),
 			.step = steps[plan_draw(plan, 2)],
 			.window = 1 + plan_draw(plan, 4),
 			.lazy = plan_draw(plan, 2),
@@ -557,7 +711,7 @@ static void run_stalled(struct plan *plan)
 			  later[] = "nmeNMtw";
 	const u32 later_count = sizeof(later) - 1;
 	struct run run = {
-		.half_length = half_lengths[2],
+		.half_length = half_length(2),
 		.step = steps[1],
 		.window = 2,
 		.stall = 1,
@@ -570,9 +724,42 @@ static void run_stalled(struct plan *plan)
 		run.sequence[2] = 'f';
 		run.sequence[3] = later[i / later_count % later_count];
 		run.sequence[4] = later[i % later_count];
+		if (plan_draw(plan, plan->effort->stalled))
+			continue;
 		statistics.workloads++;
-		for (seed = 0; seed < 4; seed++) {
+		for (seed = 0; seed < plan->effort->orders; seed++) {
 			run.seed = plan_draw(plan, U32_MAX);
+			run_workload(&run);
+		}
+	}
+}
+
+/*
+ * What a child alone can get wrong and chance seldom finds: an entry that failed
+ * comes again, a bit is set where the block's entry is safe, a block's pages
+ * change while others are put in place.
+ */
+static void run_of_child(struct plan *plan)
+{
+	static const char * const in_order[] = { "nfpff", "nfPff", "pfnN" };
+	static const char * const at_once[] = { "dfmfn", "dfxfn", "dfMfp" };
+	struct run run = { .step = 2 * MIB, .window = 1 };
+	u32 i, seed;
+
+	run.half_length = half_length(ARRAY_SIZE(child_half_lengths) - 1);
+	for (i = 0; i < ARRAY_SIZE(in_order); i++) {
+		snprintf(run.sequence, sizeof(run.sequence), "%s", in_order[i]);
+		run_with_faults(plan, &run, 2);
+	}
+	run.half_length = half_length(0);
+	run.fault = FAULT_NONE;
+	run.window = 3;
+	for (i = 0; i < ARRAY_SIZE(at_once); i++) {
+		snprintf(run.sequence, sizeof(run.sequence), "%s", at_once[i]);
+		statistics.workloads++;
+		for (seed = 0; seed < 100; seed++) {
+			run.seed = plan_draw(plan, U32_MAX);
+			run.lazy = seed % 2;
 			run_workload(&run);
 		}
 	}
@@ -594,10 +781,16 @@ static void report(const struct plan *plan)
 static void run_plan(struct plan *plan)
 {
 	plan->random = plan->seed;
+	plan->effort = plan->full ? &full_effort :
+		       is_child ? &child_effort : &plain_effort;
+	deep_every = plan->effort->deep;
+	limit_exhaustive = plan->effort->states;
 	run_exhaustive(plan, 1);
 	run_exhaustive(plan, 2);
 	run_stalled(plan);
-	run_at_random(plan, plan->full ? 100000 : 6000);
+	if (is_child)
+		run_of_child(plan);
+	run_at_random(plan, plan->effort->random);
 	run_exhaustive(plan, 3);
 }
 
@@ -605,7 +798,7 @@ static void run_plan(struct plan *plan)
 
 /* Runs in a process of its own; true when it is caught. */
 static bool run_mutant(struct plan *plan, const struct mutant *mutant,
-		       char *text, size_t size)
+		       bool child, char *text, size_t size)
 {
 	int pipe_fd[2], status;
 	ssize_t n = 0, got;
@@ -622,7 +815,7 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 		close(pipe_fd[0]);
 		tell_parent = pipe_fd[1];
 		mutant_select(mutant);
-		states_base(&template_disk);
+		make_template(child);
 		run_plan(plan);
 		exit(0);
 	}
@@ -646,8 +839,12 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 	char text[200];
 
 	/* Or whatever is caught below says nothing about the mutants. */
-	if (run_mutant(plan, NULL, text, sizeof(text)))
-		errx(1, "without a mutant: %s", text);
+	for (i = 0; i < 2; i++) {
+		if (only && mutant_is_childs(only) != i)
+			continue;
+		if (run_mutant(plan, NULL, i, text, sizeof(text)))
+			errx(1, "without a mutant: %s", text);
+	}
 	for (i = 0; i < mutant_count; i++) {
 		const struct mutant *mutant = &mutants[i];
 
@@ -656,7 +853,8 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 			continue;
 		}
 		tests++;
-		if (run_mutant(plan, mutant, text, sizeof(text))) {
+		if (run_mutant(plan, mutant, mutant_is_childs(mutant), text,
+			       sizeof(text))) {
 			caught++;
 			printf("ok %u - %s: %s\n", tests, mutant->name, text);
 		} else {
@@ -678,6 +876,7 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 enum {
 	OPT_SEED = 256,
 	OPT_FULL,
+	OPT_CHILD,
 	OPT_RUN,
 	OPT_HALF,
 	OPT_STEP,
@@ -699,6 +898,7 @@ enum {
 static const struct option options[] = {
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "full", no_argument, NULL, OPT_FULL },
+	{ "child", no_argument, NULL, OPT_CHILD },
 	{ "run", required_argument, NULL, OPT_RUN },
 	{ "half", required_argument, NULL, OPT_HALF },
 	{ "step", required_argument, NULL, OPT_STEP },
@@ -721,8 +921,8 @@ static const struct option options[] = {
 static void usage(FILE *out)
 {
 	fputs("Usage:\n"
-	      "       crash [--seed N] [--full] [--states FILE]\n"
-	      "       crash --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
+	      "       crash [--seed N] [--full] [--child] [--states FILE]\n"
+	      "       crash [--child] --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
 	      "       crash --letters                           what they mean\n"
 	      "       crash --list-mutants                      rules that can be broken\n"
@@ -753,7 +953,7 @@ int main(int argc, char **argv)
 		.half_length = 16384, .step = 2 * MIB, .window = 1,
 	};
 	const struct mutant *mutant = NULL;
-	bool all_mutants = false;
+	bool all_mutants = false, child = false;
 	u32 i;
 	int opt;
 
@@ -764,6 +964,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_FULL:
 			plan.full = true;
+			break;
+		case OPT_CHILD:
+			child = true;
 			break;
 		case OPT_RUN:
 			snprintf(run.sequence, sizeof(run.sequence), "%s",
@@ -794,7 +997,7 @@ int main(int argc, char **argv)
 			show_trace = true;
 			break;
 		case OPT_LETTERS:
-			for (i = 0; i < LETTERS; i++)
+			for (i = 0; i < ARRAY_SIZE(letters); i++)
 				printf("%c  %s\n", letters[i].name,
 				       letters[i].text);
 			return 0;
@@ -827,11 +1030,10 @@ int main(int argc, char **argv)
 	/* Every image that is opened takes buffers of 1 MiB: keep them. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 26);
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
-	make_template();
-	states_base(&template_disk);
 	if (!run.sequence[0] && (mutant || all_mutants))
 		return run_mutants(&plan, mutant);
 	mutant_select(mutant);
+	make_template(child);
 	if (run.sequence[0]) {
 		deep_every = 1;
 		nested_every = 1;

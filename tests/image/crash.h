@@ -19,8 +19,12 @@
 #define PLACES		(BLOCKS * SECTORS)
 #define SPARE_BLOCK	4U	/* no workload touches it */
 
-extern const u64 tracked_block[BLOCKS];
+extern u64 tracked_block[BLOCKS];
 extern const u64 tracked_sector[SECTORS];
+
+/* What the image is a child of; NULL when it has no parent. */
+extern struct vhdx_image *parent_image;
+extern struct disk parent_disk;
 
 #define MAX_VALUES	32U
 #define MAX_OPS		12U
@@ -34,6 +38,7 @@ struct values {
 enum change_kind {
 	CHANGE_WRITE,
 	CHANGE_ZERO,		/* write zeroes in place */
+	CHANGE_TRIM,		/* discard a part of a block: a hint */
 	CHANGE_DISCARD,		/* of a whole block */
 	CHANGE_FLUSH,
 };
@@ -153,6 +158,11 @@ void world_free(struct world *w);
 int world_attach(struct world *w);
 int world_detach(struct world *w);
 void world_die(struct world *w);
+int image_open(struct disk *disk, unsigned int flags, struct vhdx_image **imgp,
+	       struct vhdx_error *err);
+void place_map(const struct vhdx_image *img, u32 place,
+	       struct vhdx_extent *extent);
+u32 parent_value(u32 place);
 u32 place_read(const struct world *w, u32 place);
 const char *describe(u32 id);
 void world_check_live(struct world *w);
@@ -195,7 +205,7 @@ extern u64 data_start, log_start, log_end;
 
 /* crash_states.c */
 void states_start(const char *path, bool only_refused);
-void states_base(const struct disk *disk);
+void states_base(const struct disk *disk, const struct disk *parent);
 void states_run(void);
 bool states_wanted(void);
 void states_opened(const struct disk *disk, const u32 *map, const u32 *id);

@@ -39,17 +39,22 @@ struct unit {
 	u32 chosen;
 };
 
-/* What was found out about a state of the metadata. */
+/*
+ * What was found out about a state of the metadata: where the blocks are, in MiB
+ * of the file, 0 for one that is not in it; and for each place a bit that says
+ * whether it is in the file, or else in the parent's. If in none, it is zero.
+ */
 struct finding {
 	u64 key;
-	u32 map[BLOCKS];	/* MiB of the file, 0: reads as zeros */
+	u32 map[BLOCKS];
+	u32 in_file;
+	u32 in_parent;
 };
 
 struct cut {
 	struct world *w;
 	const char *when;
-	struct disk *state;	/* metadata only */
-	u32 metadata_cells;
+	struct disk *state;	/* of the metadata; other cells mean nothing */
 	struct unit *unit;
 	u32 units;
 	u32 size;		/* chosen */
@@ -153,33 +158,62 @@ static void add_finding(const struct finding *finding)
 
 /* --- one state --- */
 
+/* Structures, and blocks that have ever had sector bitmaps in them. */
+static bool is_metadata(const struct disk *disk, u64 sector)
+{
+	return sector < data_start || disk_was_written(disk, sector);
+}
+
 u64 hash_metadata(const struct disk *disk)
 {
 	u64 hash = hash_mix(disk_size(disk));
 	u32 i;
 
-	for (i = 0; i < disk->cells && disk->cell[i].sector < data_start; i++)
-		hash += hash_sector(disk->cell[i].sector,
-				    disk->cell[i].v[disk->cell[i].n - 1].id);
+	for (i = 0; i < disk->cells; i++)
+		if (is_metadata(disk, disk->cell[i].sector))
+			hash += hash_sector(disk->cell[i].sector,
+					    disk->cell[i].v[disk->cell[i].n - 1].id);
 	return hash;
 }
 
-static void map_blocks(const struct vhdx_image *img, u32 *map)
+static void map_place(const struct vhdx_image *img, u32 place,
+		      struct finding *finding)
 {
-	u64 mapped = 0, i;
+	u32 *map = &finding->map[place / SECTORS], mib;
+	struct vhdx_extent extent;
 
-	for (i = 0; i < BLOCKS; i++) {
-		struct vhdx_extent extent;
-
-		vhdx_image_map(img, tracked_block[i] * MIB, SECTOR, &extent);
-		map[i] = extent.type == VHDX_EXTENT_FILE ?
-			extent.offset / MIB : 0;
-		mapped += map[i] != 0;
+	place_map(img, place, &extent);
+	if (extent.type == VHDX_EXTENT_ZERO)
+		return;
+	if (extent.image != img) {
+		finding->in_parent |= 1U << place;
+		return;
 	}
-	if (mapped != img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT])
+	mib = extent.offset / MIB;
+	if (*map && *map != mib)
+		violation("block %llu is at two places",
+			  tracked_block[place / SECTORS]);
+	*map = mib;
+	finding->in_file |= 1U << place;
+}
+
+/* Of every block that is there, some sector is looked at. */
+static void map_places(const struct vhdx_image *img, struct finding *finding)
+{
+	const u64 *payload = img->counts.payload;
+	u64 mapped = 0, there;
+	u32 i;
+
+	memset(finding, 0, sizeof(*finding));
+	for (i = 0; i < PLACES; i++)
+		map_place(img, i, finding);
+	for (i = 0; i < BLOCKS; i++)
+		mapped += finding->map[i] != 0;
+	there = payload[VHDX_PAYLOAD_FULLY_PRESENT] +
+		payload[VHDX_PAYLOAD_PARTIALLY_PRESENT];
+	if (mapped != there)
 		violation("%llu blocks are mapped, %llu of them were ever written",
-			  img->counts.payload[VHDX_PAYLOAD_FULLY_PRESENT],
-			  mapped);
+			  there, mapped);
 }
 
 static struct vhdx_image *open_to_read(struct disk *disk)
@@ -188,7 +222,7 @@ static struct vhdx_image *open_to_read(struct disk *disk)
 	struct vhdx_error error;
 	char text[256];
 
-	if (vhdx_image_open(&disk->file, 0, &img, &error)) {
+	if (image_open(disk, 0, &img, &error)) {
 		vhdx_error_print(text, sizeof(text), &error);
 		states_refused(disk, text);
 		violation("does not open: %s", text);
@@ -196,24 +230,36 @@ static struct vhdx_image *open_to_read(struct disk *disk)
 	return img;
 }
 
-static u32 mapped_sector(const u32 *map, u32 place, u64 *sector)
+static u64 sector_in_file(const struct finding *finding, u32 place)
 {
-	u32 mib = map[place / SECTORS];
+	return finding->map[place / SECTORS] * MIB / SECTOR +
+	       tracked_sector[place % SECTORS];
+}
 
-	*sector = mib * MIB / SECTOR + tracked_sector[place % SECTORS];
-	return mib;
+/* Is it in the file, and inside of its size? */
+static bool is_in_file(const struct finding *finding, u32 place, u64 size)
+{
+	return finding->in_file >> place & 1 &&
+	       sector_in_file(finding, place) * SECTOR < size;
+}
+
+/* What a place holds that is not in the file. */
+static u32 value_elsewhere(const struct finding *finding, u32 place)
+{
+	return finding->in_parent >> place & 1 ? parent_value(place) :
+						 CONTENT_ZERO;
 }
 
 /* Reads the places of a disk that is not open otherwise. */
-static void read_places(struct disk *disk, const u32 *map, u32 *id)
+static void read_places(struct disk *disk, const struct finding *finding,
+			u32 *id)
 {
-	u64 sector;
 	u32 i;
 
 	for (i = 0; i < PLACES; i++)
-		id[i] = mapped_sector(map, i, &sector) &&
-			sector * SECTOR < disk_size(disk) ?
-			disk_value(disk, sector) : CONTENT_ZERO;
+		id[i] = is_in_file(finding, i, disk_size(disk)) ?
+			disk_value(disk, sector_in_file(finding, i)) :
+			value_elsewhere(finding, i);
 }
 
 /**
@@ -224,15 +270,16 @@ static void read_places(struct disk *disk, const u32 *map, u32 *id)
 void expect_clean(struct world *w, bool changed)
 {
 	struct vhdx_image *img = open_to_read(&w->disk);
-	u32 map[BLOCKS], id[PLACES], i;
+	struct finding finding;
+	u32 id[PLACES], i;
 
 	for (i = 0; i < 2; i++)
 		if ((changed || i == img->headers.current_slot) &&
 		    !guid_is_null(&img->headers.slot[i].log_guid))
 			violation("header %u is not clean after a detach", i + 1);
-	map_blocks(img, map);
+	map_places(img, &finding);
 	vhdx_image_close(img);
-	read_places(&w->disk, map, id);
+	read_places(&w->disk, &finding, id);
 	for (i = 0; i < PLACES; i++)
 		if (!values_have(&w->live[i], id[i]))
 			violation("after a detach block %llu sector %llu is not what it was",
@@ -291,10 +338,10 @@ static void units_of_sectors(struct cut *cut, bool torn, bool torn_log)
 	struct unit *unit;
 
 	cut->units = 0;
-	for (i = 0; i < cut->metadata_cells; i++) {
+	for (i = 0; i < cut->w->disk.cells; i++) {
 		const struct cell *cell = &cut->w->disk.cell[i];
 
-		if (cell->n < 2)
+		if (cell->n < 2 || !is_metadata(&cut->w->disk, cell->sector))
 			continue;
 		if (cut->units == MAX_UNITS)
 			errx(1, "too many sectors are not flushed");
@@ -349,10 +396,10 @@ static void units_of_pages(struct cut *cut)
 	u32 i;
 
 	cut->units = 0;
-	for (i = 0; i < cut->metadata_cells; i++) {
+	for (i = 0; i < cut->w->disk.cells; i++) {
 		const struct cell *cell = &cut->w->disk.cell[i];
 
-		if (cell->n < 2)
+		if (cell->n < 2 || !is_metadata(&cut->w->disk, cell->sector))
 			continue;
 		if (cell->sector / 8 != page) {
 			if (unit)
@@ -436,10 +483,22 @@ static void choose_size(struct cut *cut, u32 size)
 	cut->state->size[0].size = v[size].size;
 }
 
+static void check_value(struct cut *cut, u32 place, u32 id)
+{
+	if (values_have(&cut->w->may[place], id))
+		return;
+	explain(cut);
+	violation("block %llu sector %llu holds %s",
+		  tracked_block[place / SECTORS],
+		  tracked_sector[place % SECTORS], describe(id));
+}
+
 static void check_data(struct cut *cut, const struct finding *finding)
 {
 	const struct disk *disk = &cut->w->disk;
-	u64 key = hash_mix(cut->state->size[0].size), sector;
+	u64 size = cut->state->size[0].size;
+	u64 key = hash_mix(size + finding->in_file +
+			   ((u64)finding->in_parent << 32));
 	u32 i, k;
 
 	for (i = 0; i < BLOCKS; i++)
@@ -450,23 +509,17 @@ static void check_data(struct cut *cut, const struct finding *finding)
 	if (cut->seen_count < ARRAY_SIZE(cut->seen))
 		cut->seen[cut->seen_count++] = key;
 	for (i = 0; i < PLACES; i++) {
-		static const struct cell nothing = { .n = 1 };
-		const struct cell *cell = NULL;
+		const struct cell *cell;
 
-		if (mapped_sector(finding->map, i, &sector) &&
-		    sector * SECTOR < cut->state->size[0].size)
-			cell = disk_find(disk, sector);
-		if (!cell)
-			cell = &nothing;
-		for (k = 0; k < cell->n; k++) {
-			if (values_have(&cut->w->may[i], cell->v[k].id))
-				continue;
-			explain(cut);
-			violation("block %llu sector %llu holds %s",
-				  tracked_block[i / SECTORS],
-				  tracked_sector[i % SECTORS],
-				  describe(cell->v[k].id));
+		if (!is_in_file(finding, i, size)) {
+			check_value(cut, i, value_elsewhere(finding, i));
+			continue;
 		}
+		cell = disk_find(disk, sector_in_file(finding, i));
+		if (!cell)
+			check_value(cut, i, CONTENT_ZERO);
+		for (k = 0; cell && k < cell->n; k++)
+			check_value(cut, i, cell->v[k].id);
 	}
 }
 
@@ -477,13 +530,15 @@ static void add_data(const struct cut *cut, struct disk *disk)
 	u32 i;
 
 	disk_copy(disk, cut->state);
-	for (i = cut->metadata_cells; i < all->cells; i++) {
+	for (i = 0; i < all->cells; i++) {
 		const struct cell *cell = &all->cell[i];
 		u32 n = cut->hash & 1 ? cell->n :
 			1 + hash_mix(cut->hash + cell->sector) % cell->n;
 
-		if (cell->sector * SECTOR < disk_size(disk))
-			disk_set(disk, cell->sector, cell->v[n - 1].id);
+		if (is_metadata(all, cell->sector))
+			continue;
+		disk->cell[i].v[0].id = cell->sector * SECTOR < disk_size(disk) ?
+			cell->v[n - 1].id : CONTENT_ZERO;
 	}
 }
 
@@ -495,7 +550,7 @@ static void tell_state(const struct cut *cut, const struct finding *finding)
 	if (!states_wanted())
 		return;
 	add_data(cut, &disk);
-	read_places(&disk, finding->map, id);
+	read_places(&disk, finding, id);
 	states_opened(&disk, finding->map, id);
 }
 
@@ -518,7 +573,7 @@ static void check_writable(struct cut *cut, const struct finding *finding)
 	world_init(w, 1);
 	statistics.replays++;
 	add_data(cut, &w->disk);
-	read_places(&w->disk, finding->map, id);
+	read_places(&w->disk, finding, id);
 	for (i = 0; i < PLACES; i++) {
 		values_set(&w->may[i], id[i]);
 		values_set(&w->live[i], id[i]);
@@ -551,9 +606,9 @@ static void check_state(struct cut *cut)
 	}
 	statistics.unique++;
 	explaining = cut;
-	finding.key = cut->hash;
 	img = open_to_read(cut->state);
-	map_blocks(img, finding.map);
+	map_places(img, &finding);
+	finding.key = cut->hash;
 	vhdx_image_close(img);
 	explaining = NULL;
 	tell_state(cut, &finding);
@@ -640,11 +695,9 @@ static void start_cut(struct cut *cut, struct world *w, const char *when)
 	cut->when = when;
 	cut->unit = unit[w->level];
 	cut->state = &state[w->level];
-	cut->metadata_cells = disk_lower_bound(disk, data_start);
 	disk_copy(cut->state, disk);
-	cut->state->cells = cut->metadata_cells;
 	cut->state->sizes = 1;
-	for (i = 0; i < cut->metadata_cells; i++)
+	for (i = 0; i < disk->cells; i++)
 		cut->state->cell[i].n = 1;
 	cut->hash = hash_metadata(cut->state);
 }
@@ -718,8 +771,9 @@ void power_cut(struct world *w, const char *when)
 void collapse_to_random_state(struct world *w)
 {
 	struct disk *disk = &w->disk;
+	struct finding finding;
 	struct vhdx_image *img;
-	u32 map[BLOCKS], id[PLACES], i;
+	u32 id[PLACES], i;
 	struct cut cut;
 
 	start_cut(&cut, w, "");
@@ -729,7 +783,7 @@ void collapse_to_random_state(struct world *w)
 	explain(&cut);
 	for (i = 0; i < disk->cells; i++) {
 		struct cell *cell = &disk->cell[i];
-		u32 value = i < cut.metadata_cells ?
+		u32 value = is_metadata(disk, cell->sector) ?
 			cut.state->cell[i].v[0].id :
 			cell->v[draw(&cut, cell->n)].id;
 
@@ -744,9 +798,9 @@ void collapse_to_random_state(struct world *w)
 	disk_flush(disk);
 
 	img = open_to_read(disk);
-	map_blocks(img, map);
+	map_places(img, &finding);
 	vhdx_image_close(img);
-	read_places(disk, map, id);
+	read_places(disk, &finding, id);
 	for (i = 0; i < PLACES; i++) {
 		if (!values_have(&w->may[i], id[i]))
 			violation("after a power cut block %llu sector %llu holds %s",

@@ -354,6 +354,22 @@ static int op_next_data(struct vhdx_file *file, u64 offset, u64 *data)
 	return 0;
 }
 
+void disk_mark_written(struct disk *disk, u64 offset)
+{
+	u64 mib = offset / 0x100000;
+
+	if (mib >= MAX_MIB)
+		errx(1, "the file is too long");
+	disk->written[mib / 64] |= 1ULL << mib % 64;
+}
+
+bool disk_was_written(const struct disk *disk, u64 sector)
+{
+	u64 mib = sector * SECTOR / 0x100000;
+
+	return mib < MAX_MIB && disk->written[mib / 64] >> mib % 64 & 1;
+}
+
 static int run_op(struct disk *disk, enum disk_op op, const void *buf,
 		  u64 offset, u64 length)
 {
@@ -366,6 +382,7 @@ static int run_op(struct disk *disk, enum disk_op op, const void *buf,
 	disk->time++;
 	switch (op) {
 	case DISK_WRITE:
+		disk_mark_written(disk, offset);
 		disk_write(disk, buf, length, offset);
 		break;
 	case DISK_ZERO:
@@ -454,6 +471,7 @@ void disk_copy(struct disk *to, const struct disk *from)
 	memcpy(to->cell, from->cell, from->cells * sizeof(*to->cell));
 	to->sizes = from->sizes;
 	memcpy(to->size, from->size, sizeof(to->size));
+	memcpy(to->written, from->written, sizeof(to->written));
 	to->time = from->time;
 }
 

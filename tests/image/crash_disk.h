@@ -10,6 +10,7 @@
 
 #define SECTOR		512U
 #define MAX_VERSIONS	24U
+#define MAX_MIB		512U
 
 /* Content of a sector, by number; equal content has equal numbers. */
 #define CONTENT_ZERO	0U
@@ -82,6 +83,7 @@ struct disk_hooks {
  * @cell: sorted by sector
  * @size: versions, the last one is what a reader sees
  * @time: counts operations
+ * @written: each MiB that was ever written to by @file's operations
  */
 struct disk {
 	struct vhdx_file file;
@@ -92,8 +94,11 @@ struct disk {
 	struct size_version size[MAX_VERSIONS];
 	u32 sizes;
 	u32 time;
+	u64 written[MAX_MIB / 64];
 };
 
+void disk_mark_written(struct disk *disk, u64 offset);
+bool disk_was_written(const struct disk *disk, u64 sector);
 void disk_init(struct disk *disk);
 void disk_free(struct disk *disk);
 void disk_copy(struct disk *to, const struct disk *from);

@@ -8,7 +8,7 @@
 
 #define SECOND_SLOT	"a cut then finds the slot before it whole, which says the same or leads to the same replay"
 
-/* Everything that journal-model.py breaks and that an image without a parent has. */
+/* Everything that journal-model.py breaks. */
 const struct mutant mutants[] = {
 	{ "first-no-flush-before", "first change: no flush before slot 1", NULL },
 	{ "first-no-flush-between", "first change: no flush between the slots", NULL },
@@ -86,11 +86,34 @@ const struct mutant mutants[] = {
 	{ "failure-not-latched", "failure: forgotten", NULL },
 	{ "failure-detach-goes-on", "failure: detach goes on writing", NULL },
 	{ "failure-growth-goes-on", "failure: growth goes on writing", NULL },
+	{ "child-no-data-flush", "child: data not flushed before what hides the parent", NULL },
+	{ "child-bits-hide-not", "child: data not flushed before its bits are logged", NULL },
+	{ "child-full-hides-not",
+	  "child: data not flushed before its block is logged as FULLY_PRESENT", NULL },
+	{ "child-enospc-hides-not",
+	  "child: after a failed entry its data is not flushed any more",
+	  "it was flushed before that entry was written" },
+	{ "child-stale-bits", "child: bits that were left over are not cleared", NULL },
+	{ "child-bits-early", "child: bits are set before the data has been written", NULL },
+	{ "child-bits-later", "child: bits are logged an entry after the block's", NULL },
+	{ "child-zero-gets-partial", "child: a ZERO block becomes PARTIALLY_PRESENT", NULL },
+	{ "child-full-too-early",
+	  "child: a block is FULLY_PRESENT before all of its sectors are", NULL },
+	{ "child-bitmap-entry-forgotten",
+	  "child: the entry of a new bitmap block is not logged", NULL },
+	{ "child-discard-forgets", "child: a discard leaves the block NOT_PRESENT", NULL },
+	{ "child-fua-bits-not-looked-at",
+	  "child: FUA taken for durable before its bits are", NULL },
 };
 
 const unsigned int mutant_count = ARRAY_SIZE(mutants);
 
 static const struct mutant *selected;
+
+bool mutant_is_childs(const struct mutant *mutant)
+{
+	return !strncmp(mutant->name, "child-", 6);
+}
 
 const struct mutant *mutant_find(const char *name)
 {

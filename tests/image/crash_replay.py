@@ -56,8 +56,9 @@ def ok(good, name):
 class Base:
     """What all states of a process are told against."""
 
-    def __init__(self, cells, contents, blocks, sectors):
+    def __init__(self, cells, contents, parent=None, blocks=(), sectors=()):
         self.contents = contents
+        self.parent = parent
         self.blocks = blocks
         self.places = [block * MIB + sector * SECTOR
                        for block in blocks for sector in sectors]
@@ -142,7 +143,7 @@ class Stream:
         return self.take(self.numbers('<I')[0]).decode()
 
     def states(self):
-        contents, base, run, number = {0: ZERO_SECTOR}, None, '', 0
+        contents, base, parent, run, number = {0: ZERO_SECTOR}, None, None, '', 0
         while True:
             try:
                 kind = self.take(1)
@@ -157,9 +158,13 @@ class Stream:
                     run = self.text()
                     continue
                 size, cells = self.disk()
+                if kind == b'P':
+                    parent = replay.Disk(State(Base((), contents), size, cells))
+                    continue
                 if kind == b'B':
                     contents = dict(contents)
-                    base = Base(cells, contents, self.counted('Q'), self.counted('Q'))
+                    base = Base(cells, contents, parent, self.counted('Q'), self.counted('Q'))
+                    parent = None
                     continue
                 where = content = why = None
                 if kind == b'S':
@@ -177,7 +182,7 @@ class Stream:
 def open_state(state):
     """-> Disk, or None and why not"""
     try:
-        return replay.Disk(state), None
+        return replay.Disk(state, state.base.parent), None
     except replay.Refused as refused:
         return None, refused
 
@@ -265,9 +270,9 @@ class Expected:
     def __init__(self, disk):
         self.size = disk.size
         self.chunk = {}
-        for block in disk.place:
-            self.chunk[block] = b''.join(disk.read(block * MIB + at, PAGE)
-                                         for at in range(0, MIB, PAGE))
+        for mib in disk.used():
+            self.chunk[mib] = b''.join(disk.read(mib * MIB + at, PAGE)
+                                       for at in range(0, MIB, PAGE))
 
     def differs(self, chunks):
         """Says where, or None."""

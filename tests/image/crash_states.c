@@ -5,6 +5,8 @@
  *
  * A stream of records, integers little-endian:
  *
+ *   'P' u64 size, cells         the parent of the image that follows, when it has
+ *                               one; the base is nothing
  *   'B' u64 size, cells, u32 blocks, u64 block[blocks],
  *       u32 sectors, u64 sector[sectors]
  *                               the image that all workloads start from, and
@@ -16,8 +18,8 @@
  *   'S' u64 size, cells, u32 blocks, u64 where[blocks],
  *       u32 places, u32 content[places]
  *                               a state that opens: offsets of the tracked
- *                               blocks in the file, 0 for one that reads as
- *                               zeros, and what their tracked sectors hold
+ *                               blocks in the file, 0 for one that is not in it,
+ *                               and what their tracked sectors hold
  *   'X' u64 size, cells, u32 length, text
  *                               a state that is refused, and why
  *   'E'                         the end
@@ -157,10 +159,11 @@ void states_start(const char *path, bool only_refused)
 /**
  * states_base() - tell the image that all workloads start from
  * @disk: it
+ * @parent: its parent, or NULL
  *
  * Once in each process.
  */
-void states_base(const struct disk *disk)
+void states_base(const struct disk *disk, const struct disk *parent)
 {
 	if (!out)
 		return;
@@ -168,6 +171,8 @@ void states_base(const struct disk *disk)
 	told = NULL;
 	told_room = 0;
 	base.cells = 0;
+	if (parent)
+		put_disk("P", parent);
 	put_disk("B", disk);
 	put_u32(BLOCKS);
 	put(tracked_block, sizeof(tracked_block));
@@ -192,7 +197,7 @@ bool states_wanted(void)
 /**
  * states_opened() - tell a state that opens
  * @disk: the state, data included
- * @map: MiB of the file for each tracked block, 0: reads as zeros
+ * @map: MiB of the file for each tracked block, 0: not in it
  * @id: what the places hold
  */
 void states_opened(const struct disk *disk, const u32 *map, const u32 *id)

@@ -9,10 +9,14 @@
 #include "image/journal.h"
 #include "crash.h"
 
-const u64 tracked_block[BLOCKS] = { 510, 511, 512, 513, 5 };
+u64 tracked_block[BLOCKS];
 const u64 tracked_sector[SECTORS] = { 0, 1, 2047 };
 
+struct vhdx_image *parent_image;
+struct disk parent_disk;
 struct world *guid_world;
+
+#define MAX_LOADS	8U
 
 /* Takes libc's place, so that a run can be had again. */
 ssize_t getrandom(void *buf, size_t len, unsigned int flags)
@@ -86,16 +90,63 @@ u64 place_pos(u32 place)
 	       tracked_sector[place % SECTORS] * SECTOR;
 }
 
+/* Above its parent, when it has one. */
+int image_open(struct disk *disk, unsigned int flags, struct vhdx_image **imgp,
+	       struct vhdx_error *err)
+{
+	return vhdx_image_open_child(&disk->file, parent_image, flags, imgp,
+				     err);
+}
+
+/* As a driver does it: what is missing is read. */
+void place_map(const struct vhdx_image *img, u32 place,
+	       struct vhdx_extent *extent)
+{
+	u64 pos = place_pos(place);
+	u32 loads = 0;
+
+	while (vhdx_image_map(img, pos, SECTOR, extent)) {
+		if (vhdx_image_load(img, pos, SECTOR) || ++loads > MAX_LOADS)
+			violation("the bits of block %llu cannot be read",
+				  tracked_block[place / SECTORS]);
+	}
+}
+
+/* What the parent has there. */
+u32 parent_value(u32 place)
+{
+	struct vhdx_extent extent;
+
+	if (!parent_image)
+		return CONTENT_ZERO;
+	place_map(parent_image, place, &extent);
+	return extent.type == VHDX_EXTENT_ZERO ? CONTENT_ZERO :
+		disk_value(&parent_disk, extent.offset / SECTOR);
+}
+
 /* What a reader of the disk gets now. */
 u32 place_read(const struct world *w, u32 place)
 {
 	struct vhdx_extent extent;
 
-	vhdx_image_map(w->img, place_pos(place), SECTOR, &extent);
-	if (extent.type == VHDX_EXTENT_ZERO ||
-	    extent.offset >= disk_size(&w->disk))
+	place_map(w->img, place, &extent);
+	if (extent.type == VHDX_EXTENT_ZERO)
+		return CONTENT_ZERO;
+	if (extent.image != w->img)
+		return disk_value(&parent_disk, extent.offset / SECTOR);
+	if (extent.offset >= disk_size(&w->disk))
 		return CONTENT_ZERO;
 	return disk_value(&w->disk, extent.offset / SECTOR);
+}
+
+static bool is_parents(u32 id)
+{
+	u32 i;
+
+	for (i = 0; i < PLACES; i++)
+		if (parent_value(i) == id)
+			return true;
+	return false;
 }
 
 const char *describe(u32 id)
@@ -108,6 +159,9 @@ const char *describe(u32 id)
 	memcpy(word, content_bytes(id), sizeof(word));
 	if (id == CONTENT_ZERO)
 		snprintf(buf, 80, "zeros");
+	else if (is_parents(id))
+		snprintf(buf, 80, "the parent's block %llu sector %llu",
+			 word[0] / MIB, word[0] % MIB / SECTOR);
 	else
 		snprintf(buf, 80, "block %llu sector %llu %s %llu", word[0] / MIB,
 			 word[0] % MIB / SECTOR,
@@ -305,7 +359,7 @@ int world_attach(struct world *w)
 	note_old_guids(w);
 	trace(w, "-- attach");
 	w->closing = true;
-	ret = vhdx_image_open(&w->disk.file, VHDX_OPEN_WRITE, &w->img, &error);
+	ret = image_open(&w->disk, VHDX_OPEN_WRITE, &w->img, &error);
 	w->closing = false;
 	if (!ret && w->dead) {
 		vhdx_image_close(w->img);
@@ -477,6 +531,13 @@ static bool others_in_flight(const struct change *change, u32 place)
 	return false;
 }
 
+/* A hint on what is not in this file may do nothing. */
+static bool is_left_alone(const struct change *change)
+{
+	return change->kind == CHANGE_TRIM &&
+	       change->write.extent.type == VHDX_EXTENT_ZERO;
+}
+
 /* Bytes [from, to) of it have ended well. */
 static void ended(struct change *change, u64 from, u64 to)
 {
@@ -488,7 +549,7 @@ static void ended(struct change *change, u64 from, u64 to)
 		    others_in_flight(change, i))
 			continue;
 		/* Of several at once the last to land counts. */
-		if (!change->overlapped[i]) {
+		if (!change->overlapped[i] && !is_left_alone(change)) {
 			values_set(&w->live[i], value_of(change, i));
 			w->failed_values[i].n = 0;
 		} else if (values_have(&w->live[i], place_read(w, i))) {
@@ -584,6 +645,33 @@ static void finish(struct change *change)
 	}
 }
 
+static int try_to_begin(struct change *change)
+{
+	struct world *w = change->world;
+	struct vhdx_write *write = &change->write;
+	int ret;
+
+	if (change->kind == CHANGE_DISCARD)
+		return vhdx_clear_block(w->img, write);
+	/* What can go went: the bits have to be read again. */
+	vhdx_image_shrink(w->img, U64_MAX);
+	write->wait = false;
+	ret = vhdx_write_begin(w->img, write);
+	if (ret != -EAGAIN)
+		return ret;
+	if (!parent_image)
+		violation("a file without sector bitmaps has to be read");
+	write->wait = true;
+	return vhdx_write_begin(w->img, write);
+}
+
+static const char *const change_name[] = {
+	[CHANGE_WRITE] = "write",
+	[CHANGE_ZERO] = "zero",
+	[CHANGE_TRIM] = "trim",
+	[CHANGE_DISCARD] = "discard",
+};
+
 /* Asks where the next piece goes. */
 static void begin(struct change *change)
 {
@@ -597,18 +685,16 @@ static void begin(struct change *change)
 	}
 	write->pos = change->pos + change->done;
 	write->length = change->length - change->done;
-	write->in_place = change->kind == CHANGE_ZERO;
+	write->in_place = change->kind == CHANGE_ZERO ||
+			  change->kind == CHANGE_TRIM;
+	write->hint = change->kind == CHANGE_TRIM;
 	write->fua = change->fua;
 	write->resume = resume;
 	change->state = STATE_PARKED;
-	if (change->kind == CHANGE_DISCARD)
-		ret = vhdx_clear_block(w->img, write);
-	else
-		ret = vhdx_write_begin(w->img, write);
+	ret = try_to_begin(change);
 	trace(w, "%s %u at block %llu + 0x%llx: begins, %d",
-	      change->kind == CHANGE_DISCARD ? "discard" :
-	      change->kind == CHANGE_ZERO ? "zero" : "write",
-	      change->generation, write->pos / MIB, write->pos % MIB, ret);
+	      change_name[change->kind], change->generation,
+	      write->pos / MIB, write->pos % MIB, ret);
 	if (ret == -EINPROGRESS) {
 		if (++change->parked > 200)
 			violation("%u is parked and resumed again and again",
@@ -630,12 +716,38 @@ static void begin(struct change *change)
 	change->state = STATE_BEGUN;
 }
 
+/* Of a long write only what is looked at. */
+static bool is_tracked(u64 pos)
+{
+	u32 i;
+
+	for (i = 0; i < SECTORS; i++)
+		if (pos % MIB / SECTOR == tracked_sector[i])
+			return true;
+	return false;
+}
+
+static void land_sectors(const struct change *change)
+{
+	const struct vhdx_extent *extent = &change->write.extent;
+	u8 sector[SECTOR] __aligned(8);
+	u64 i;
+
+	for (i = 0; i < extent->length; i += SECTOR) {
+		u64 pos = change->write.pos + i;
+
+		if (!is_tracked(pos))
+			continue;
+		make_data(change, pos, sector);
+		disk_write(&change->world->disk, sector, SECTOR,
+			   extent->offset + i);
+	}
+}
+
 static void land(struct change *change)
 {
 	struct world *w = change->world;
 	const struct vhdx_extent *extent = &change->write.extent;
-	u8 sector[SECTOR] __aligned(8);
-	u64 i;
 
 	change->state = STATE_LANDED;
 	if (extent->type == VHDX_EXTENT_ZERO)
@@ -646,13 +758,10 @@ static void land(struct change *change)
 		violation("data past the end of the file");
 	check_first_change(w, extent->offset);
 	w->disk.time++;
-	if (change->kind == CHANGE_ZERO)
+	if (change->kind != CHANGE_WRITE)
 		disk_zero(&w->disk, extent->offset, extent->length);
-	for (i = 0; change->kind == CHANGE_WRITE && i < extent->length;
-	     i += SECTOR) {
-		make_data(change, change->write.pos + i, sector);
-		disk_write(&w->disk, sector, SECTOR, extent->offset + i);
-	}
+	else
+		land_sectors(change);
 	if (change->fua && change->write.durable)
 		disk_flush_range(&w->disk, extent->offset, extent->length);
 	power_cut(w, "data");
