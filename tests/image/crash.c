@@ -608,7 +608,7 @@ static u32 plan_draw(struct plan *plan, u32 n)
  * at need. What a child changes at once has three pages.
  */
 static const u32 half_lengths[] = { 8192, 12288, 16384, 24576 };
-static const u32 child_half_lengths[] = { 28672, 32768, 36864, 45056 };
+static const u32 child_half_lengths[] = { 16384, 28672, 32768, 45056 };
 static const u64 steps[] = { 2 * MIB, 1 };
 
 static u32 half_length(u32 i)

@@ -215,6 +215,7 @@ static int read_page(const struct vhdx_image *img, u64 index, void *bits)
 static u64 let_go(struct vhdx_bitmaps *bitmaps, u64 keep, u64 max)
 {
 	struct vhdx_bitmap_page *page;
+	struct chunk *chunk;
 	u64 looks, gone = 0;
 
 	spin_lock(&bitmaps->lock);
@@ -233,7 +234,8 @@ static u64 let_go(struct vhdx_bitmaps *bitmaps, u64 keep, u64 max)
 		bitmaps->pages--;
 		bitmaps->gone++;
 		gone++;
-		rcu_assign_pointer(find_chunk(bitmaps, page->index)->page[place_in_chunk(page->index)],
+		chunk = find_chunk(bitmaps, page->index);
+		rcu_assign_pointer(chunk->page[place_in_chunk(page->index)],
 				   NULL);
 		call_rcu(&page->rcu, free_page_rcu);
 	}

@@ -9,9 +9,9 @@
 
 /* A page of a bitmap stands for so many sectors, and a chunk has so many pages. */
 #define VHDX_BITMAP_PAGE_SHIFT	15
-#define VHDX_BITMAP_PAGE_SECTORS (1U << VHDX_BITMAP_PAGE_SHIFT)
+#define VHDX_BITMAP_PAGE_SECTORS 32768U
 #define VHDX_CHUNK_PAGES_SHIFT	8
-#define VHDX_CHUNK_PAGES	(1U << VHDX_CHUNK_PAGES_SHIFT)
+#define VHDX_CHUNK_PAGES	256U
 
 /* Blocks are aligned to their size, so their bits fill so many pages at most. */
 #define VHDX_MAX_BLOCK_BITS	16U

@@ -252,6 +252,7 @@ struct vhdx_write {
 	enum vhdx_write_want want;
 	int error;
 	u64 want_page;
+	u32 want_room;
 	unsigned int io;
 	struct vhdx_allocation *allocation;
 	struct list_head link;

@@ -623,7 +623,8 @@ static bool make_room(struct vhdx_journal *j)
 	if (ret)
 		fail_parked(j, VHDX_WANT_COMMIT, ret);
 	spin_lock(&j->lock);
-	room = j->room_wanted && j->active_pages < j->max_pages;
+	room = j->room_wanted &&
+	       j->active_pages + j->room_wanted <= j->max_pages;
 	spin_unlock(&j->lock);
 	return did || room;
 }
@@ -664,8 +665,9 @@ static bool make_space(struct vhdx_journal *j)
 /* True when there was something to do. */
 static bool work_once(struct vhdx_journal *j)
 {
-	bool first = false, page = false, room_wanted = false;
+	bool first = false, page = false;
 	bool changed, space, want_commit, did;
+	u32 room_wanted = 0;
 	struct vhdx_write *write;
 	int ret;
 
@@ -674,7 +676,10 @@ static bool work_once(struct vhdx_journal *j)
 	list_for_each_entry(write, &j->parked, link) {
 		first |= write->want == VHDX_WANT_FIRST;
 		page |= write->want == VHDX_WANT_PAGE;
-		room_wanted |= write->want == VHDX_WANT_COMMIT;
+		if (write->want == VHDX_WANT_COMMIT)
+			room_wanted = room_wanted ?
+				min(room_wanted, write->want_room) :
+				write->want_room;
 		j->want_space |= write->want == VHDX_WANT_SPACE;
 	}
 	WRITE_ONCE(j->room_wanted, room_wanted);

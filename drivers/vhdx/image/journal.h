@@ -125,7 +125,7 @@ struct vhdx_generation {
  * @active_pages: that are dirty, reserved or being committed
  * @changed: the first change of this open is stable in both headers
  * @failed: 0, or why nothing is written any more
- * @room_wanted: writes are parked until the next entry has room
+ * @room_wanted: writes are parked until the next entry has room for so many pages
  * @want_space: a refill was asked for
  * @want_commit: a commit was asked for
  * @hides: what changed since the last snapshot hides the parent
@@ -148,7 +148,7 @@ struct vhdx_journal {
 	u32 active_pages;
 	bool changed;
 	int failed;
-	bool room_wanted;
+	u32 room_wanted;
 	bool want_space;
 	bool want_commit;
 	bool hides;

@@ -160,13 +160,14 @@ const void *vhdx_page_bytes(const struct vhdx_journal *j,
 u64 vhdx_page_offset(const struct vhdx_journal *j, const struct vhdx_page *page)
 {
 	const struct vhdx_image *img = j->img;
-	u64 entry;
+	u64 entry, chunk;
 
 	if (!page->bits)
 		return img->bat_region->file_offset + page->index * PAGE_BYTES;
+	chunk = page->bits->index >> VHDX_CHUNK_PAGES_SHIFT;
 	entry = vhdx_block_map_entry(img->map,
-			vhdx_bat_bitmap_index(&img->geometry, page->bits->index >>
-					      VHDX_CHUNK_PAGES_SHIFT));
+				     vhdx_bat_bitmap_index(&img->geometry,
+							   chunk));
 	return vhdx_bat_offset(entry) +
 	       (page->bits->index & (VHDX_CHUNK_PAGES - 1)) * PAGE_BYTES;
 }

@@ -55,6 +55,7 @@ static void file_extent(const struct vhdx_image *img, struct vhdx_write *write,
 	u64 in_block = write->pos & (block_size(img) - 1);
 
 	write->extent.type = VHDX_EXTENT_FILE;
+	write->extent.image = img;
 	write->extent.offset = run + in_block;
 	write->extent.length = min(write->length, block_size(img) - in_block);
 }
@@ -620,6 +621,7 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 	}
 	leave(j, write);
 	write->want_page = change.want_page;
+	write->want_room = 1 + change.pinned;
 	return park(j, write, want);
 }
 
@@ -855,6 +857,7 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 	if (!want)
 		return 0;
 	write->want_page = change.want_page;
+	write->want_room = 1 + change.pinned;
 	return park(j, write, want);
 }
 
