@@ -11,6 +11,8 @@
 #	unmapped  a hole, or no block at all
 #	first     nothing was written before; the raw file is fallocated, a VHDX file
 #	          is as qemu-img makes it and grows
+# Chains are vhdx's own: images without a block of their own above one that was
+# written.
 # ZEROED (0 or 1) is the driver's parameter zeroed_growth.
 set -eu
 
@@ -36,6 +38,10 @@ dd if=/dev/urandom of=written.raw bs=1M count="$mib" oflag=direct status=none
 for name in written written-nbd; do
 	qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M \
 		written.raw $name.vhdx
+done
+cp --sparse=always written.vhdx chain-0.vhdx
+for depth in $(seq 16); do
+	vhdxctl create --parent "chain-$((depth - 1)).vhdx" "chain-$depth.vhdx"
 done
 truncate -s "${mib}M" unmapped.raw
 make_vhdx unmapped.vhdx
@@ -105,19 +111,28 @@ first_drop() {
 	sync
 }
 
-# row NAME STATE FIO-ARGUMENT...: one sample of each target. Terse fields 7 and
-# 48 are the bandwidth of reads and writes in KiB/s, of all jobs together.
+# sample ROW TARGET FILE FIO-ARGUMENT...: terse fields 7 and 48 are the bandwidth of
+# reads and writes in KiB/s, of all jobs together
+sample() {
+	kib=$(
+		file=$3
+		shift 3
+		fio --minimal --name=row --filename="$file" \
+			--direct=1 --ioengine=io_uring --group_reporting \
+			--randrepeat=1 --allow_file_create=0 --size="${mib}m" "$@" |
+			awk -F';' '{ print $7 + $48 }'
+	)
+	[ "$kib" -gt 0 ]
+	printf '%s\t%s\t%s\t%s\n' "$round" "$1" "$2" "$kib" >>/results/samples
+}
+
+# row NAME STATE FIO-ARGUMENT...: one sample of each target
 row() {
 	name=$1 state=$2
 	shift 2
 	for t in file loop vhdx qemu_nbd; do
 		[ "$state" != first ] || first_make $t
-		kib=$(fio --minimal --name=row --filename="$(target "$state" $t)" \
-			--direct=1 --ioengine=io_uring --group_reporting \
-			--randrepeat=1 --allow_file_create=0 --size="${mib}m" "$@" |
-			awk -F';' '{ print $7 + $48 }')
-		[ "$kib" -gt 0 ]
-		printf '%s\t%s\t%s\t%s\n' "$round" "$name" $t "$kib" >>/results/samples
+		sample "$name" $t "$(target "$state" $t)" "$@"
 		[ "$state" != first ] || first_drop $t
 	done
 }
@@ -133,6 +148,15 @@ read_rows() {
 	row 'randread 4k qd32, unmapped' unmapped --rw=randread --norandommap --bs=4k \
 		--iodepth=32 --io_size=96m
 	row 'read 1M qd4, unmapped' unmapped --rw=read --bs=1M --iodepth=4
+}
+
+chain_rows() {
+	for depth in 1 4 16; do
+		chain=$(vhdxctl attach -r "chain-$depth.vhdx")
+		sample "randread 4k qd32, chain depth $depth" vhdx "$chain" --rw=randread \
+			--norandommap --bs=4k --iodepth=32 --io_size=96m
+		vhdxctl detach "$chain"
+	done
 }
 
 write_rows() {
@@ -153,6 +177,7 @@ write_rows() {
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	read_rows
+	chain_rows
 	write_rows
 	round=$((round + 1))
 	echo "round $round of $rounds"
