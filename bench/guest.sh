@@ -11,6 +11,8 @@
 #	unmapped  a hole, or no block at all
 #	first     nothing was written before; the raw file is fallocated, a VHDX file
 #	          is as qemu-img makes it and grows
+# Chains are vhdx's own: images without a block of their own above one that was
+# written.
 # ZEROED (0 or 1) is the driver's parameter zeroed_growth. Only rows that have WORD
 # in their name are run.
 set -eu
@@ -38,6 +40,10 @@ dd if=/dev/urandom of=written.raw bs=1M count="$mib" oflag=direct status=none
 for name in written written-nbd; do
 	qemu-img convert -q -f raw -O vhdx -o subformat=dynamic,block_size=1M \
 		written.raw $name.vhdx
+done
+cp --sparse=always written.vhdx chain-0.vhdx
+for depth in $(seq 16); do
+	vhdxctl create --parent "chain-$((depth - 1)).vhdx" "chain-$depth.vhdx"
 done
 truncate -s "${mib}M" unmapped.raw
 make_vhdx unmapped.vhdx
@@ -107,23 +113,36 @@ first_drop() {
 	sync
 }
 
-# row NAME STATE FIO-ARGUMENT...: one sample of each target. Terse fields 7 and
-# 48 are the bandwidth of reads and writes in KiB/s, of all jobs together.
+wanted() {
+	case $1 in
+	*"$word"*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# sample ROW TARGET FILE FIO-ARGUMENT...: terse fields 7 and 48 are the bandwidth of
+# reads and writes in KiB/s, of all jobs together
+sample() {
+	kib=$(
+		file=$3
+		shift 3
+		fio --minimal --name=row --filename="$file" \
+			--direct=1 --ioengine=io_uring --group_reporting \
+			--randrepeat=1 --allow_file_create=0 --size="${mib}m" "$@" |
+			awk -F';' '{ print $7 + $48 }'
+	)
+	[ "$kib" -gt 0 ]
+	printf '%s\t%s\t%s\t%s\n' "$round" "$1" "$2" "$kib" >>/results/samples
+}
+
+# row NAME STATE FIO-ARGUMENT...: one sample of each target
 row() {
 	name=$1 state=$2
 	shift 2
-	case $name in
-	*"$word"*) ;;
-	*) return 0 ;;
-	esac
+	wanted "$name" || return 0
 	for t in file loop vhdx qemu_nbd; do
 		[ "$state" != first ] || first_make $t
-		kib=$(fio --minimal --name=row --filename="$(target "$state" $t)" \
-			--direct=1 --ioengine=io_uring --group_reporting \
-			--randrepeat=1 --allow_file_create=0 --size="${mib}m" "$@" |
-			awk -F';' '{ print $7 + $48 }')
-		[ "$kib" -gt 0 ]
-		printf '%s\t%s\t%s\t%s\n' "$round" "$name" $t "$kib" >>/results/samples
+		sample "$name" $t "$(target "$state" $t)" "$@"
 		[ "$state" != first ] || first_drop $t
 	done
 }
@@ -139,6 +158,17 @@ read_rows() {
 	row 'randread 4k qd32, unmapped' unmapped --rw=randread --norandommap --bs=4k \
 		--iodepth=32 --io_size=96m
 	row 'read 1M qd4, unmapped' unmapped --rw=read --bs=1M --iodepth=4
+}
+
+chain_rows() {
+	for depth in 1 4 16; do
+		name="randread 4k qd32, chain depth $depth"
+		wanted "$name" || continue
+		chain=$(vhdxctl attach -r "chain-$depth.vhdx")
+		sample "$name" vhdx "$chain" --rw=randread \
+			--norandommap --bs=4k --iodepth=32 --io_size=96m
+		vhdxctl detach "$chain"
+	done
 }
 
 write_rows() {
@@ -159,6 +189,7 @@ write_rows() {
 round=0
 while [ "$round" -lt "$rounds" ]; do
 	read_rows
+	chain_rows
 	write_rows
 	round=$((round + 1))
 	echo "round $round of $rounds"
