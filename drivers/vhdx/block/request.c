@@ -54,7 +54,7 @@
  */
 #define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
 
-/* So many requests one after the other make a queue that is used so. */
+/* So many requests in a row that were alone, and the queue is used at depth 1. */
 #define VHDX_ALONE		4U
 
 /* When a change is committed that nobody has asked a flush for. */

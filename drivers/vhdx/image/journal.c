@@ -36,11 +36,11 @@
  * a moment ago. So the data that a snapshot hides the parent for is flushed before
  * its entry is written.
  *
- * Checkpoint. Pages go to their place in the BAT only as they were logged, never
- * newer: a page in place that no entry repeats must not name what is not
- * durable. It happens when a half is full. All pages of the old generation are
- * in place and flushed, or repeated in the new one's first entry, before a
- * header forgets the old one.
+ * Checkpoint. Pages go to their place in the BAT or a bitmap block only as they
+ * were logged, never newer: a page in place that no entry repeats must not name
+ * what is not durable. It happens when a half is full. All pages of the old
+ * generation are in place and flushed, or repeated in the new one's first entry,
+ * before a header forgets the old one.
  *
  * Space. A fresh run is inside the stable size of the file and reads as zeros,
  * both flushed. The size grows between commits and never beside one, so
@@ -64,13 +64,15 @@
  * LogGuid stays, and no flush is acknowledged.
  *
  * One worker does all of this, one thing after the other; it takes no lock
- * while it writes. The lock order is map_sem, shard, journal, space.
+ * while it writes. The lock order is map_sem, shard, journal, and inside of that
+ * space or the bitmaps.
  */
 #include "block_map.h"
 #include "internal.h"
 #include "journal.h"
 
 #define PAGE_BYTES	VHDX_LOG_SECTOR_SIZE
+#define MIB_PAGES	(VHDX_MIB / PAGE_BYTES)
 
 /* Half of the log that QEMU and Windows make; more gains nothing. */
 #define MAX_HALF_LENGTH	0x80000U
@@ -173,7 +175,15 @@ static int update_headers(struct vhdx_journal *j,
 	return ret;
 }
 
-static int set_log_guid(struct vhdx_journal *j, const guid_t *log_guid)
+/**
+ * vhdx_journal_set_log_guid() - say in both headers what the log holds
+ * @j: the journal
+ * @log_guid: of a durable entry, or zero for a log that holds nothing
+ *
+ * Context: the worker, or before there is one; what came before is flushed.
+ * Return: 0 or a negative errno. MS-VHDX 2.2.2.
+ */
+int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid)
 {
 	struct vhdx_header header = *vhdx_image_header(j->img);
 
@@ -181,8 +191,15 @@ static int set_log_guid(struct vhdx_journal *j, const guid_t *log_guid)
 	return update_headers(j, &header);
 }
 
-/* New FileWriteGuid, with @visible a new DataWriteGuid too. */
-static int change_write_guids(struct vhdx_journal *j, bool visible)
+/**
+ * vhdx_journal_change_guids() - say in both headers that the file changes
+ * @j: the journal
+ * @visible: a guest can see it: a new DataWriteGuid, beside the FileWriteGuid
+ *
+ * Context: the worker, or before there is one.
+ * Return: 0 or a negative errno. MS-VHDX 2.2.2.
+ */
+int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible)
 {
 	struct vhdx_header header = *vhdx_image_header(j->img);
 	int ret;
@@ -310,7 +327,7 @@ static int write_in_place(struct vhdx_journal *j, u32 n)
 	for (i = 0; i < count; i++) {
 		page = j->in_place[i];
 		ret = write_file(j, page->logged, PAGE_BYTES,
-				 vhdx_page_offset(j, page));
+				 vhdx_page_offset(j, page->index));
 		if (ret)
 			return ret;
 	}
@@ -352,7 +369,7 @@ static int write_entry(struct vhdx_journal *j, u32 n, const guid_t *log_guid,
 
 	for (i = 0; i < n; i++) {
 		j->log_page[i].file_offset =
-			vhdx_page_offset(j, j->snapshot[i].page);
+			vhdx_page_offset(j, j->snapshot[i].page->index);
 		j->log_page[i].data = j->snapshot[i].copy;
 	}
 	vhdx_log_entry_encode(&entry, log_guid, j->log_page, j->entry);
@@ -399,7 +416,7 @@ static int start_generation(struct vhdx_journal *j, u32 n)
 	if (!ret)
 		ret = flush_file(j);
 	if (!ret)
-		ret = set_log_guid(j, &next.log_guid);
+		ret = vhdx_journal_set_log_guid(j, &next.log_guid);
 	if (ret) {
 		vhdx_journal_latch(j, ret);
 		return ret;
@@ -501,7 +518,7 @@ static int first_change(struct vhdx_journal *j)
 	int ret;
 
 	if (!j->guids_changed) {
-		ret = change_write_guids(j, true);
+		ret = vhdx_journal_change_guids(j, true);
 		if (ret) {
 			/* A header may lie in a hole; the other slot is whole. */
 			if (!vhdx_is_no_space(ret))
@@ -571,18 +588,6 @@ static void fail_everything(struct vhdx_journal *j)
 	resume_parked(j);
 }
 
-/* Where in the file: of the BAT region, then of the bitmap blocks by chunk. */
-static u64 metadata_mib(const struct vhdx_journal *j, u64 mib)
-{
-	const struct vhdx_image *img = j->img;
-	u64 bat_mib = img->bat_region->length / VHDX_MIB;
-
-	if (mib < bat_mib)
-		return img->bat_region->file_offset + mib * VHDX_MIB;
-	return vhdx_bat_offset(vhdx_block_map_entry(img->map,
-			vhdx_bat_bitmap_index(&img->geometry, mib - bat_mib)));
-}
-
 /* A write must not fail later, in a commit, because the host is full. */
 static void prepare_pages(struct vhdx_journal *j)
 {
@@ -600,7 +605,8 @@ static void prepare_pages(struct vhdx_journal *j)
 		spin_unlock(&j->lock);
 		if (mib == U64_MAX)
 			return;
-		ret = allocate_file(j, metadata_mib(j, mib), VHDX_MIB);
+		ret = allocate_file(j, vhdx_page_offset(j, mib * MIB_PAGES),
+				    VHDX_MIB);
 		if (ret) {
 			fail_parked(j, VHDX_WANT_PAGE, ret);
 			return;
@@ -729,69 +735,6 @@ void vhdx_image_work(struct vhdx_image *img)
 
 /* --- attach and detach --- */
 
-static int apply_overlay(struct vhdx_image *img)
-{
-	struct vhdx_file *file = img->file;
-	const struct vhdx_overlay_piece *piece;
-	u64 pos = 0;
-	int ret;
-
-	if (img->size > img->file_size) {
-		ret = file->ops->resize(file, img->size);
-		if (ret)
-			return ret;
-		img->file_size = img->size;
-	}
-	while ((piece = vhdx_overlay_next(img->overlay, pos))) {
-		if (piece->update.is_zero) {
-			ret = file->ops->zero(file, piece->start,
-					      piece->end - piece->start, true);
-		} else {
-			memset(img->journal->entry, 0, PAGE_BYTES);
-			vhdx_overlay_apply(img->overlay, img->journal->entry,
-					   PAGE_BYTES, piece->start);
-			ret = write_file(img->journal, img->journal->entry,
-					 PAGE_BYTES, piece->start);
-		}
-		if (ret)
-			return ret;
-		pos = piece->end;
-	}
-	return 0;
-}
-
-/**
- * vhdx_journal_replay() - replay a dirty log into the file
- * @img: with its journal, and the overlay of the log
- * @err: filled in on failure
- *
- * DataWriteGuid stays: a guest reads the same before and after.
- *
- * Context: process context, may sleep.
- * Return: 0 or a negative errno. MS-VHDX 2.3.3.
- */
-int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err)
-{
-	static const guid_t null;
-	struct vhdx_journal *j = img->journal;
-	int ret;
-
-	ret = change_write_guids(j, false);
-	if (!ret)
-		ret = apply_overlay(img);
-	if (!ret)
-		ret = flush_file(j);
-	if (!ret)
-		ret = set_log_guid(j, &null);
-	if (ret)
-		return vhdx_fail(err, ret, "log", NULL,
-				 vhdx_image_header(img)->log_offset,
-				 "cannot be replayed");
-	vhdx_overlay_free(img->overlay);
-	img->overlay = NULL;
-	return 0;
-}
-
 /**
  * vhdx_image_finish() - end writing: leave a clean file
  * @img: open for writing; all writes have ended, no flush waits
@@ -822,7 +765,7 @@ int vhdx_image_finish(struct vhdx_image *img)
 		if (!ret)
 			ret = flush_file(j);
 		if (!ret)
-			ret = set_log_guid(j, &null);
+			ret = vhdx_journal_set_log_guid(j, &null);
 		if (ret) {
 			vhdx_journal_latch(j, ret);
 			return ret;

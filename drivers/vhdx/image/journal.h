@@ -193,13 +193,17 @@ bool vhdx_pages_durable(struct vhdx_journal *j,
 			const struct vhdx_page_ref *ref, u32 n);
 const void *vhdx_page_bytes(const struct vhdx_journal *j,
 			    const struct vhdx_page *page);
-u64 vhdx_page_offset(const struct vhdx_journal *j, const struct vhdx_page *page);
+u64 vhdx_page_offset(const struct vhdx_journal *j, u64 index);
 void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page);
+
+/* replay.c */
+int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
 
 /* journal.c, growth.c */
 int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err);
 void vhdx_journal_free(struct vhdx_journal *j);
-int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
+int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid);
+int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible);
 void vhdx_journal_latch(struct vhdx_journal *j, int ret);
 int vhdx_journal_grow(struct vhdx_journal *j, u64 length);
 int vhdx_journal_refill(struct vhdx_journal *j);

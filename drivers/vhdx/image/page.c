@@ -152,24 +152,26 @@ const void *vhdx_page_bytes(const struct vhdx_journal *j,
 /**
  * vhdx_page_offset() - where a page is in the file
  * @j: the journal
- * @page: of the BAT, or of a bitmap block that has its place
+ * @index: of struct vhdx_page_ref; of the BAT, or of a bitmap block that has its
+ *	place
  *
  * Context: any; such a block stays where it is.
  * Return: bytes from the start of the file.
  */
-u64 vhdx_page_offset(const struct vhdx_journal *j, const struct vhdx_page *page)
+u64 vhdx_page_offset(const struct vhdx_journal *j, u64 index)
 {
 	const struct vhdx_image *img = j->img;
-	u64 entry, chunk;
+	u64 chunk, entry;
 
-	if (!page->bits)
-		return img->bat_region->file_offset + page->index * PAGE_BYTES;
-	chunk = page->bits->index >> VHDX_CHUNK_PAGES_SHIFT;
+	if (index < j->bat_pages)
+		return img->bat_region->file_offset + index * PAGE_BYTES;
+	index -= j->bat_pages;
+	chunk = index >> VHDX_CHUNK_PAGES_SHIFT;
 	entry = vhdx_block_map_entry(img->map,
 				     vhdx_bat_bitmap_index(&img->geometry,
 							   chunk));
 	return vhdx_bat_offset(entry) +
-	       (page->bits->index & (VHDX_CHUNK_PAGES - 1)) * PAGE_BYTES;
+	       (index & (VHDX_CHUNK_PAGES - 1)) * PAGE_BYTES;
 }
 
 /**

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Replay of a dirty log (MS-VHDX 2.3.3).
+ * Replay of a dirty log (MS-VHDX 2.3.3): in memory, which is how an image is read
+ * and checked, and from there into the file of one that is to be written.
  */
 #include "internal.h"
+#include "journal.h"
 
 /**
  * vhdx_update_fail() - refuse an update that cannot be refused by itself
@@ -123,4 +125,68 @@ int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
 	if (!img->overlay)
 		kvfree(log.buf);
 	return ret;
+}
+
+static int apply_overlay(struct vhdx_image *img)
+{
+	struct vhdx_file *file = img->file;
+	const struct vhdx_overlay_piece *piece;
+	void *page = img->journal->entry;
+	u64 pos = 0;
+	int ret;
+
+	if (img->size > img->file_size) {
+		ret = file->ops->resize(file, img->size);
+		if (ret)
+			return ret;
+		img->file_size = img->size;
+	}
+	while ((piece = vhdx_overlay_next(img->overlay, pos))) {
+		if (piece->update.is_zero) {
+			ret = file->ops->zero(file, piece->start,
+					      piece->end - piece->start, true);
+		} else {
+			memset(page, 0, VHDX_LOG_SECTOR_SIZE);
+			vhdx_overlay_apply(img->overlay, page,
+					   VHDX_LOG_SECTOR_SIZE, piece->start);
+			ret = file->ops->write(file, page, VHDX_LOG_SECTOR_SIZE,
+					       piece->start);
+		}
+		if (ret)
+			return ret;
+		pos = piece->end;
+	}
+	return 0;
+}
+
+/**
+ * vhdx_journal_replay() - replay a dirty log into the file
+ * @img: with its journal, and the overlay of the log
+ * @err: filled in on failure
+ *
+ * DataWriteGuid stays: a guest reads the same before and after.
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno. MS-VHDX 2.3.3.
+ */
+int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err)
+{
+	static const guid_t null;
+	struct vhdx_journal *j = img->journal;
+	int ret;
+
+	ret = vhdx_journal_change_guids(j, false);
+	if (!ret)
+		ret = apply_overlay(img);
+	if (!ret)
+		ret = img->file->ops->flush(img->file);
+	if (!ret)
+		ret = vhdx_journal_set_log_guid(j, &null);
+	if (ret)
+		return vhdx_fail(err, ret, "log", NULL,
+				 vhdx_image_header(img)->log_offset,
+				 "cannot be replayed");
+	vhdx_overlay_free(img->overlay);
+	img->overlay = NULL;
+	return 0;
 }
