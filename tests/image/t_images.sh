@@ -7,18 +7,8 @@ set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 samples=$top/../shared/images
-make -s -C "$top" build/vhdxcat build/mkvhdx >&2 || exit 1
-PATH=$top/build:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-# shellcheck source=tests/vm/lib/guest/tap.sh
-. "$top/tests/vm/lib/guest/tap.sh"
-
-why() {
-	cat err
-}
+# shellcheck source=tests/image/lib.sh
+. "$top/tests/image/lib.sh"
 
 hash_of() { sha256sum | cut -d' ' -f1; }
 

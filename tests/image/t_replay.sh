@@ -6,18 +6,8 @@
 set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-make -s -C "$top" build/mkvhdx build/vhdxcat >&2 || exit 1
-PATH=$top/build:$top/tests/image:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-
-# shellcheck source=tests/vm/lib/guest/tap.sh
-. "$top/tests/vm/lib/guest/tap.sh"
-
-why() {
-	cat err
-}
+# shellcheck source=tests/image/lib.sh
+. "$top/tests/image/lib.sh"
 
 mkvhdx --list-bad >list
 while read -r name _; do

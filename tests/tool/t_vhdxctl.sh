@@ -319,21 +319,6 @@ fi
 
 # --- QEMU's locks -------------------------------------------------------------------
 
-# qemu_has OPTION FILE: qemu-io opens it and keeps it open, until qemu_lets_go
-qemu_has() {
-	rm -f commands answers
-	mkfifo commands answers
-	# shellcheck disable=SC2086 # maybe none
-	qemu-io $1 -f vhdx "$2" <commands >answers 2>&1 &
-	qemu=$!
-	exec 3>commands 4<answers
-	echo 'length' >&3
-	head -n 1 <&4 >/dev/null
-}
-qemu_lets_go() {
-	exec 3>&- 4<&-
-	wait $qemu
-}
 locked="^vhdxctl: image.vhdx: cannot attach: locked by QEMU's image lock: it is open in process"
 
 qemu_has '' image.vhdx

@@ -119,12 +119,9 @@ for reader in 4 3 0; do
 	mkvhdx $(options 4) --level $reader --verify "$dev" 2>"/tmp/err$reader" &
 	pids="$pids $!"
 done
-status=0
-for pid in $pids; do
-	wait "$pid" || status=1
-done
-cat /tmp/err[0-9] >/tmp/err
-ok 'each shows its own, at the same time' $status
+# shellcheck disable=SC2086 # numbers
+all_well $pids
+ok 'each shows its own, at the same time' $?
 dev=$first
 detach
 dev=$third

@@ -169,12 +169,9 @@ for i in 1 2 3 4; do
 	rawctl rewrite "/scratch/p$i.vhdx" 100 2>"/tmp/err$i" &
 	pids="$pids $!"
 done
-status=0
-for pid in $pids; do
-	wait "$pid" || status=1
-done
-cat /tmp/err[1-4] >/tmp/err
-ok 'four images at once, 100 times each' $status
+# shellcheck disable=SC2086 # numbers
+all_well $pids
+ok 'four images at once, 100 times each' $?
 status=0
 for i in 1 2 3 4; do
 	is_clean "/scratch/p$i.vhdx" || status=1

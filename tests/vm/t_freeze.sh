@@ -94,12 +94,9 @@ done
 [ $waiting -ge 9 ]
 ok "frozen: writes wait ($waiting of 10 waiting)" $?
 fsfreeze -u /scratch
-status=0
-for pid in $pids; do
-	wait "$pid" || status=1
-done
-cat /tmp/err[0-9-]* >/tmp/err
-ok 'thawed: all of them are done' $status
+# shellcheck disable=SC2086 # numbers
+all_well $pids
+ok 'thawed: all of them are done' $?
 rm $raw
 truncate -s 40M $raw
 dd if=/tmp/old of=$raw conv=notrunc bs=1M status=none

@@ -41,12 +41,9 @@ for i in $(seq 20); do
 	(rawctl cycle "/scratch/p$i.vhdx" 10 && rawctl cycle $image 10) 2>"/tmp/err$i" &
 	pids="$pids $!"
 done
-status=0
-for pid in $pids; do
-	wait "$pid" || status=1
-done
-cat /tmp/err[0-9]* >/tmp/err
-ok 'twenty at once, twenty times each' $status
+# shellcheck disable=SC2086 # numbers
+all_well $pids
+ok 'twenty at once, twenty times each' $?
 [ -z "$(ls -d /sys/block/vhdx* 2>/dev/null)" ]
 ok 'no disk is left' $?
 
@@ -61,11 +58,9 @@ for i in $(seq 20); do
 	mkvhdx --size 40M --seed "$i" --shuffle --blocks 0,1,39 --verify "/dev/vhdx$(cat "/tmp/index$i")" 2>"/tmp/err$i" &
 	pids="$pids $!"
 done
-for pid in $pids; do
-	wait "$pid" || status=1
-done
-cat /tmp/err[0-9]* >/tmp/err
-ok 'each shows what is its own' $status
+# shellcheck disable=SC2086 # numbers
+all_well $pids
+ok 'each shows what is its own' $?
 
 ! modprobe -r vhdx 2>/tmp/err && [ -d /sys/module/vhdx ]
 ok 'the module stays while there are disks' $?

@@ -29,6 +29,16 @@ skip() {
 	echo "ok $n - $1 # SKIP $2"
 }
 
+# all_well PID...: each ends with status 0; why tells what they left in /tmp/errN
+all_well() {
+	all_status=0
+	for all_pid; do
+		wait "$all_pid" || all_status=1
+	done
+	cat /tmp/err[0-9-]* >/tmp/err
+	return $all_status
+}
+
 finish() {
 	echo "1..$n"
 	exit $bad
