@@ -50,6 +50,19 @@ u64 vhdx_bat_payload_index(const struct vhdx_geometry *geo, u64 block)
 }
 
 /**
+ * vhdx_bat_payload_block - whose entry a payload block's is
+ * @geo: of the image
+ * @index: into the BAT, less than 2^32; a payload entry
+ *
+ * Context: any.
+ * Return: the payload block.
+ */
+u64 vhdx_bat_payload_block(const struct vhdx_geometry *geo, u64 index)
+{
+	return index - vhdx_bat_chunk(geo, index);
+}
+
+/**
  * vhdx_bat_bitmap_index - where a sector bitmap block's entry is
  * @geo: of the image
  * @chunk: less than @geo->chunks

@@ -68,7 +68,7 @@ struct vhdx_header {
 
 /**
  * struct vhdx_headers - both header slots
- * @slot: what each holds; meaningful where @valid
+ * @slot: what each holds; counts where @valid
  * @valid: signature and checksum are right
  * @current_slot: 0 or 1, the one whose content counts
  */
@@ -85,6 +85,12 @@ void vhdx_header_encode(const struct vhdx_header *header, void *buf);
 bool vhdx_header_decode(const void *buf, struct vhdx_header *header);
 int vhdx_headers_decode(const void *buf1, const void *buf2,
 			struct vhdx_headers *headers, struct vhdx_error *err);
+int vhdx_header_check_slot(const struct vhdx_headers *headers,
+			   unsigned int slot, struct vhdx_error *err);
+int vhdx_header_check_version(const struct vhdx_header *header,
+			      u64 header_offset, struct vhdx_error *err);
+int vhdx_header_check_log(const struct vhdx_header *header, u64 header_offset,
+			  u64 file_size, struct vhdx_error *err);
 int vhdx_header_check(const struct vhdx_header *header, u64 header_offset,
 		      u64 file_size, struct vhdx_error *err);
 
@@ -124,6 +130,18 @@ int vhdx_region_tables_decode(const void *buf1, const void *buf2,
 			      u64 log_offset, u64 log_length, u64 file_size,
 			      struct vhdx_region_table *table,
 			      struct vhdx_error *err);
+int vhdx_region_table_read(const void *buf, unsigned int which,
+			   struct vhdx_region_table *table,
+			   struct vhdx_error *err);
+int vhdx_region_check(const struct vhdx_region_table *table, u32 i,
+		      u64 log_offset, u64 log_length, u64 file_size,
+		      struct vhdx_error *err);
+int vhdx_region_check_pairs(const struct vhdx_region_table *table, u32 i,
+			    struct vhdx_error *err);
+int vhdx_region_check_known(const struct vhdx_region_table *table, u32 i,
+			    struct vhdx_error *err);
+int vhdx_region_check_present(const struct vhdx_region_table *table,
+			      const guid_t *guid, struct vhdx_error *err);
 const struct vhdx_region *
 vhdx_region_find(const struct vhdx_region_table *table, const guid_t *guid);
 void vhdx_region_table_encode(const struct vhdx_region *region, u32 count,
@@ -186,12 +204,33 @@ int vhdx_metadata_table_decode(const void *buf, u64 region_offset,
 			       u32 region_length,
 			       struct vhdx_metadata_table *table,
 			       struct vhdx_error *err);
+int vhdx_metadata_table_read(const void *buf, u64 region_offset,
+			     struct vhdx_metadata_table *table,
+			     struct vhdx_error *err);
+int vhdx_metadata_item_check(const struct vhdx_metadata_table *table, u32 i,
+			     u64 region_offset, u32 region_length,
+			     struct vhdx_error *err);
+int vhdx_metadata_item_check_pairs(const struct vhdx_metadata_table *table,
+				   u32 i, u64 region_offset,
+				   struct vhdx_error *err);
+int vhdx_metadata_item_check_known(const struct vhdx_metadata_table *table,
+				   u32 i, u64 region_offset,
+				   struct vhdx_error *err);
+int vhdx_metadata_check_present(const struct vhdx_metadata_table *table,
+				const guid_t *id, u64 region_offset,
+				struct vhdx_error *err);
 const struct vhdx_metadata_item *
 vhdx_metadata_find(const struct vhdx_metadata_table *table, const guid_t *id);
 int vhdx_metadata_item_decode(const struct vhdx_metadata_item *item,
 			      const void *buf, u64 region_offset,
 			      struct vhdx_metadata *metadata,
 			      struct vhdx_error *err);
+int vhdx_metadata_check_size(const struct vhdx_metadata *metadata,
+			     const struct vhdx_metadata_table *table,
+			     u64 region_offset, struct vhdx_error *err);
+int vhdx_metadata_check_parent(const struct vhdx_metadata *metadata,
+			       const struct vhdx_metadata_table *table,
+			       u64 region_offset, struct vhdx_error *err);
 int vhdx_metadata_check(const struct vhdx_metadata *metadata,
 			const struct vhdx_metadata_table *table,
 			u64 region_offset, struct vhdx_error *err);
@@ -236,6 +275,14 @@ struct vhdx_locator {
 
 int vhdx_locator_decode(const void *buf, u32 length, u64 item_offset,
 			struct vhdx_locator *locator, struct vhdx_error *err);
+int vhdx_locator_read(const void *buf, u32 length, u64 item_offset,
+		      struct vhdx_locator *locator, struct vhdx_error *err);
+int vhdx_locator_check_entry(const struct vhdx_locator *locator, u32 i,
+			     u64 item_offset, struct vhdx_error *err);
+int vhdx_locator_check_linkage(struct vhdx_locator *locator, u64 item_offset,
+			       struct vhdx_error *err);
+int vhdx_locator_check_paths(const struct vhdx_locator *locator,
+			     u64 item_offset, struct vhdx_error *err);
 void vhdx_locator_entry(const struct vhdx_locator *locator, u32 i,
 			struct vhdx_locator_entry *entry);
 bool vhdx_locator_find(const struct vhdx_locator *locator, const char *key,
@@ -296,6 +343,7 @@ struct vhdx_geometry {
 void vhdx_geometry_init(struct vhdx_geometry *geo,
 			const struct vhdx_metadata *metadata);
 u64 vhdx_bat_payload_index(const struct vhdx_geometry *geo, u64 block);
+u64 vhdx_bat_payload_block(const struct vhdx_geometry *geo, u64 index);
 u64 vhdx_bat_bitmap_index(const struct vhdx_geometry *geo, u64 chunk);
 bool vhdx_bat_index_is_bitmap(const struct vhdx_geometry *geo, u64 index);
 u64 vhdx_bat_chunk(const struct vhdx_geometry *geo, u64 index);
@@ -319,7 +367,7 @@ int vhdx_bat_entry_check(const struct vhdx_geometry *geo, u64 index, u64 entry,
 /* log.c: MS-VHDX 2.3 ------------------------------------------------------ */
 
 /**
- * struct vhdx_log_entry - the header of a valid log entry (MS-VHDX 2.3.1.1)
+ * struct vhdx_log_entry - the header of a log entry (MS-VHDX 2.3.1.1)
  * @offset: bytes from the start of the log
  * @entry_length: EntryLength, bytes
  * @tail: Tail, bytes from the start of the log
@@ -383,6 +431,9 @@ struct vhdx_log_update {
 
 bool vhdx_log_entry_decode(const struct vhdx_log *log, u32 offset,
 			   struct vhdx_log_entry *entry);
+bool vhdx_log_find_entry(const struct vhdx_log *log, u32 *offset,
+			 struct vhdx_log_entry *entry);
+bool vhdx_log_entry_guid(const struct vhdx_log *log, u32 offset, guid_t *guid);
 int vhdx_log_find_active_sequence(const struct vhdx_log *log,
 				  struct vhdx_log_entry *scratch,
 				  struct vhdx_log_sequence *sequence,

@@ -58,7 +58,7 @@ u64 vhdx_header_offset(unsigned int slot)
 /**
  * vhdx_header_decode - decode one header (MS-VHDX 2.2.2)
  * @buf: VHDX_HEADER_SIZE bytes
- * @header: filled in when valid
+ * @header: filled in, with what lies there where it is not valid
  *
  * Context: any.
  * Return: true when signature and checksum are right, which is all that makes
@@ -68,10 +68,6 @@ bool vhdx_header_decode(const void *buf, struct vhdx_header *header)
 {
 	const struct vhdx_disk_header *disk = buf;
 
-	if (le32_to_cpu(disk->signature) != VHDX_HEADER_SIGNATURE ||
-	    le32_to_cpu(disk->checksum) != vhdx_checksum(buf, VHDX_HEADER_SIZE))
-		return false;
-
 	header->sequence_number = le64_to_cpu(disk->sequence_number);
 	header->file_write_guid = disk->file_write_guid;
 	header->data_write_guid = disk->data_write_guid;
@@ -80,7 +76,28 @@ bool vhdx_header_decode(const void *buf, struct vhdx_header *header)
 	header->version = le16_to_cpu(disk->version);
 	header->log_length = le32_to_cpu(disk->log_length);
 	header->log_offset = le64_to_cpu(disk->log_offset);
-	return true;
+
+	return le32_to_cpu(disk->signature) == VHDX_HEADER_SIGNATURE &&
+	       le32_to_cpu(disk->checksum) == vhdx_checksum(buf, VHDX_HEADER_SIZE);
+}
+
+/**
+ * vhdx_header_check_slot - is what lies in a slot a header
+ * @headers: from vhdx_headers_decode()
+ * @slot: 0 or 1
+ * @err: filled in on failure
+ *
+ * An image needs one that is.
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN.
+ */
+int vhdx_header_check_slot(const struct vhdx_headers *headers,
+			   unsigned int slot, struct vhdx_error *err)
+{
+	return headers->valid[slot] ? 0 :
+		vhdx_fail(err, -EUCLEAN, slot_name[slot], NULL,
+			  slot_offset[slot], "signature or checksum is wrong");
 }
 
 /**
@@ -148,38 +165,55 @@ static int fail_log_offset(const struct vhdx_header *header, u64 header_offset,
 }
 
 /**
- * vhdx_header_check - the rules on the fields of the current header
- * @header: the current header
+ * vhdx_header_check_version - the rules on the versions in a header
+ * @header: a valid header
  * @header_offset: where it lies, bytes from the start of the file
- * @file_size: bytes
  * @err: filled in on failure
  *
- * MS-VHDX 2.2.2. Without a log (LogLength and LogGuid zero) LogOffset means
- * nothing. That the log overlaps no region is vhdx_region_tables_decode()'s.
+ * MS-VHDX 2.2.2. LogVersion means nothing while there is no log to replay.
  *
  * Context: any.
- * Return: 0, -EOPNOTSUPP for another version of the format, -EUCLEAN.
+ * Return: 0 or -EOPNOTSUPP.
  */
-int vhdx_header_check(const struct vhdx_header *header, u64 header_offset,
-		      u64 file_size, struct vhdx_error *err)
+int vhdx_header_check_version(const struct vhdx_header *header,
+			      u64 header_offset, struct vhdx_error *err)
 {
-	const bool has_log_guid = !guid_is_null(&header->log_guid);
-	u64 end;
-
 	if (header->version != VHDX_VERSION)
 		return vhdx_fail_value(err, -EOPNOTSUPP, name_at(header_offset), "Version",
 				       header_offset + offsetof(struct vhdx_disk_header, version),
 				       header->version, "only version 1 is supported");
-	if (has_log_guid && header->log_version != VHDX_LOG_VERSION)
+	if (!guid_is_null(&header->log_guid) &&
+	    header->log_version != VHDX_LOG_VERSION)
 		return vhdx_fail_value(err, -EOPNOTSUPP, name_at(header_offset), "LogVersion",
 				       header_offset + offsetof(struct vhdx_disk_header,
 								log_version),
 				       header->log_version,
 				       "only a log of version 0 can be replayed");
+	return 0;
+}
+
+/**
+ * vhdx_header_check_log - the rules on where a header says the log is
+ * @header: a valid header
+ * @header_offset: where it lies, bytes from the start of the file
+ * @file_size: bytes
+ * @err: filled in on failure
+ *
+ * MS-VHDX 2.2.2. Without a log (LogLength and LogGuid zero) LogOffset means
+ * nothing. That the log overlaps no region is vhdx_region_check()'s.
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN.
+ */
+int vhdx_header_check_log(const struct vhdx_header *header, u64 header_offset,
+			  u64 file_size, struct vhdx_error *err)
+{
+	u64 end;
+
 	if (!header->log_length)
-		return has_log_guid ?
+		return guid_is_null(&header->log_guid) ? 0 :
 			fail_log_length(header, header_offset,
-					"LogGuid is set, but there is no log", err) : 0;
+					"LogGuid is set, but there is no log", err);
 
 	if (!IS_ALIGNED(header->log_length, VHDX_MIB))
 		return fail_log_length(header, header_offset, "not a multiple of 1 MiB", err);
@@ -195,6 +229,25 @@ int vhdx_header_check(const struct vhdx_header *header, u64 header_offset,
 		return fail_log_offset(header, header_offset,
 				       "the log ends past the end of the file", err);
 	return 0;
+}
+
+/**
+ * vhdx_header_check - the rules on the fields of the current header
+ * @header: the current header
+ * @header_offset: where it lies, bytes from the start of the file
+ * @file_size: bytes
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0, -EOPNOTSUPP for another version of the format, -EUCLEAN.
+ */
+int vhdx_header_check(const struct vhdx_header *header, u64 header_offset,
+		      u64 file_size, struct vhdx_error *err)
+{
+	int ret = vhdx_header_check_version(header, header_offset, err);
+
+	return ret ? ret : vhdx_header_check_log(header, header_offset,
+						 file_size, err);
 }
 
 /**

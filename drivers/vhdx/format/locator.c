@@ -49,10 +49,12 @@ static int check_string(const void *buf, u32 item_length, u32 offset, u32 length
 	return 0;
 }
 
-static int check_entry(const void *buf, u32 length, u32 i, u64 item_offset,
-		       struct vhdx_error *err)
+static int check_strings(const struct vhdx_locator *locator, u32 i,
+			 u64 item_offset, struct vhdx_error *err)
 {
 	const u64 offset = item_offset + entry_offset(i);
+	const u32 length = locator->length;
+	const void *buf = locator->buf;
 	struct vhdx_disk_parent_locator_entry disk;
 	int ret;
 
@@ -69,6 +71,15 @@ static int check_entry(const void *buf, u32 length, u32 i, u64 item_offset,
 			    "ValueLength", offset + offsetof(typeof(disk), value_length), err);
 }
 
+static bool key_is_inside(const struct vhdx_locator *locator, u32 i)
+{
+	struct vhdx_disk_parent_locator_entry disk;
+
+	read_entry(locator->buf, i, &disk);
+	return (u64)le32_to_cpu(disk.key_offset) + le16_to_cpu(disk.key_length) <=
+	       locator->length;
+}
+
 /* Entry i against those before it; VHDX_MAX_LOCATOR_KEYS bounds the work. */
 static int check_unique(const struct vhdx_locator *locator, u32 i,
 			u64 item_offset, struct vhdx_error *err)
@@ -78,6 +89,8 @@ static int check_unique(const struct vhdx_locator *locator, u32 i,
 
 	vhdx_locator_entry(locator, i, &entry);
 	for (j = 0; j < i; j++) {
+		if (!key_is_inside(locator, j))
+			continue;
 		vhdx_locator_entry(locator, j, &other);
 		if (entry.key_chars == other.key_chars &&
 		    !memcmp(entry.key, other.key, 2 * entry.key_chars))
@@ -86,6 +99,24 @@ static int check_unique(const struct vhdx_locator *locator, u32 i,
 					 "the same key as that of an entry before");
 	}
 	return 0;
+}
+
+/**
+ * vhdx_locator_check_entry - the rules for one entry (MS-VHDX 2.6.2.6.2)
+ * @locator: from vhdx_locator_read()
+ * @i: less than @locator->count
+ * @item_offset: where the item lies, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN: a string of it is not one, or its key is not new.
+ */
+int vhdx_locator_check_entry(const struct vhdx_locator *locator, u32 i,
+			     u64 item_offset, struct vhdx_error *err)
+{
+	int ret = check_strings(locator, i, item_offset, err);
+
+	return ret ? ret : check_unique(locator, i, item_offset, err);
 }
 
 /* 0, -ENOENT where there is no such key, -EINVAL where it is no GUID */
@@ -105,14 +136,19 @@ static int find_guid(const struct vhdx_locator *locator, const char *key, guid_t
 	return vhdx_guid_parse(text, length, guid);
 }
 
-static int check_keys(struct vhdx_locator *locator, u64 item_offset,
-		      struct vhdx_error *err)
+/**
+ * vhdx_locator_check_linkage - decode and check who the parent is
+ * @locator: with entries that are all right; receives parent_linkage,
+ *	parent_linkage2 and has_parent_linkage2
+ * @item_offset: where the item lies, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.6.2.6.3.
+ */
+int vhdx_locator_check_linkage(struct vhdx_locator *locator, u64 item_offset,
+			       struct vhdx_error *err)
 {
-	static const char * const paths[] = {
-		"relative_path", "volume_path", "absolute_win32_path"
-	};
-	struct vhdx_locator_entry entry;
-	size_t i;
 	int ret;
 
 	ret = find_guid(locator, "parent_linkage", &locator->parent_linkage);
@@ -125,12 +161,76 @@ static int check_keys(struct vhdx_locator *locator, u64 item_offset,
 		return vhdx_fail(err, -EUCLEAN, LOCATOR_NAME, "parent_linkage2", item_offset,
 				 "not a GUID");
 	locator->has_parent_linkage2 = !ret;
+	return 0;
+}
+
+/**
+ * vhdx_locator_check_paths - is there a path to the parent
+ * @locator: with entries that are all right
+ * @item_offset: where the item lies, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.6.2.6.3.
+ */
+int vhdx_locator_check_paths(const struct vhdx_locator *locator,
+			     u64 item_offset, struct vhdx_error *err)
+{
+	static const char * const paths[] = {
+		"relative_path", "volume_path", "absolute_win32_path"
+	};
+	struct vhdx_locator_entry entry;
+	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		if (vhdx_locator_find(locator, paths[i], &entry))
 			return 0;
 	return vhdx_fail(err, -EUCLEAN, LOCATOR_NAME, NULL, item_offset,
 			 "there is no path to the parent");
+}
+
+/**
+ * vhdx_locator_read - read the head of a parent locator (MS-VHDX 2.6.2.6.1)
+ * @buf: the item, of any alignment; must outlive @locator
+ * @length: bytes of the item
+ * @item_offset: where the item lies, bytes from the start of the file
+ * @locator: receives buf, length and count, the rest is zero
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0, and the entries can be looked at by vhdx_locator_check_entry();
+ * -EOPNOTSUPP for another type of locator or more than VHDX_MAX_LOCATOR_KEYS
+ * keys; -EUCLEAN.
+ */
+int vhdx_locator_read(const void *buf, u32 length, u64 item_offset,
+		      struct vhdx_locator *locator, struct vhdx_error *err)
+{
+	struct vhdx_disk_parent_locator_header header;
+	const u64 count_field = item_offset + offsetof(typeof(header), key_value_count);
+	u32 count;
+
+	memset(locator, 0, sizeof(*locator));
+	if (length < sizeof(header))
+		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "Length", item_offset,
+				       length, "too short for its header");
+	memcpy(&header, buf, sizeof(header));
+	if (!guid_equal(&header.locator_type, &vhdx_guid_vhdx_parent_locator))
+		return vhdx_fail(err, -EOPNOTSUPP, LOCATOR_NAME, "LocatorType", item_offset,
+				 "the parent is not a VHDX file");
+
+	count = le16_to_cpu(header.key_value_count);
+	if (entry_offset(count) > length)
+		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "KeyValueCount",
+				       count_field, count,
+				       "the entries end past the end of the item");
+	if (count > VHDX_MAX_LOCATOR_KEYS)
+		return vhdx_fail_value(err, -EOPNOTSUPP, LOCATOR_NAME, "KeyValueCount",
+				       count_field, count,
+				       "more than 64 keys are not supported");
+	locator->buf = buf;
+	locator->length = length;
+	locator->count = count;
+	return 0;
 }
 
 /**
@@ -151,40 +251,17 @@ static int check_keys(struct vhdx_locator *locator, u64 item_offset,
 int vhdx_locator_decode(const void *buf, u32 length, u64 item_offset,
 			struct vhdx_locator *locator, struct vhdx_error *err)
 {
-	struct vhdx_disk_parent_locator_header header;
-	const u64 count_field = item_offset + offsetof(typeof(header), key_value_count);
 	u32 i;
 	int ret;
 
-	memset(locator, 0, sizeof(*locator));
-	if (length < sizeof(header))
-		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "Length", item_offset,
-				       length, "too short for its header");
-	memcpy(&header, buf, sizeof(header));
-	if (!guid_equal(&header.locator_type, &vhdx_guid_vhdx_parent_locator))
-		return vhdx_fail(err, -EOPNOTSUPP, LOCATOR_NAME, "LocatorType", item_offset,
-				 "the parent is not a VHDX file");
-
-	locator->buf = buf;
-	locator->length = length;
-	locator->count = le16_to_cpu(header.key_value_count);
-	if (entry_offset(locator->count) > length)
-		return vhdx_fail_value(err, -EUCLEAN, LOCATOR_NAME, "KeyValueCount",
-				       count_field, locator->count,
-				       "the entries end past the end of the item");
-	if (locator->count > VHDX_MAX_LOCATOR_KEYS)
-		return vhdx_fail_value(err, -EOPNOTSUPP, LOCATOR_NAME, "KeyValueCount",
-				       count_field, locator->count,
-				       "more than 64 keys are not supported");
-
-	for (i = 0; i < locator->count; i++) {
-		ret = check_entry(buf, length, i, item_offset, err);
-		if (!ret)
-			ret = check_unique(locator, i, item_offset, err);
-		if (ret)
-			return ret;
-	}
-	return check_keys(locator, item_offset, err);
+	ret = vhdx_locator_read(buf, length, item_offset, locator, err);
+	for (i = 0; !ret && i < locator->count; i++)
+		ret = vhdx_locator_check_entry(locator, i, item_offset, err);
+	if (!ret)
+		ret = vhdx_locator_check_linkage(locator, item_offset, err);
+	if (!ret)
+		ret = vhdx_locator_check_paths(locator, item_offset, err);
+	return ret;
 }
 
 /**

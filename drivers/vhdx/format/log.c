@@ -131,7 +131,7 @@ static bool checksum_valid(const struct vhdx_log *log,
  * vhdx_log_entry_decode - decode and check the log entry at an offset
  * @log: the log in memory
  * @offset: bytes from the start of the log, a multiple of 4 KiB
- * @entry: meaningful when valid
+ * @entry: filled in, with what lies there where it is not valid
  *
  * MS-VHDX 2.3.1: every field of the header, every descriptor, every data
  * sector, the checksum. The entry may wrap. What is wrong is not told, since
@@ -156,6 +156,45 @@ bool vhdx_log_entry_decode(const struct vhdx_log *log, u32 offset,
 			entry->entry_length - descriptors &&
 	       data_sectors_valid(log, entry, descriptors) &&
 	       checksum_valid(log, entry);
+}
+
+/**
+ * vhdx_log_find_entry - find the next valid entry
+ * @log: the log in memory
+ * @offset: where to begin, bytes from the start of the log, a multiple of
+ *	4 KiB; receives where it is
+ * @entry: filled in when there is one
+ *
+ * Context: may sleep. Time is linear in the length of the log, for all of its
+ * entries.
+ * Return: whether there is one up to the end of the log.
+ */
+bool vhdx_log_find_entry(const struct vhdx_log *log, u32 *offset,
+			 struct vhdx_log_entry *entry)
+{
+	for (; *offset < log->length; *offset += VHDX_LOG_SECTOR_SIZE) {
+		if (vhdx_log_entry_decode(log, *offset, entry))
+			return true;
+		cond_resched();
+	}
+	return false;
+}
+
+/**
+ * vhdx_log_entry_guid - whose entry begins at an offset, if one does
+ * @log: the log in memory
+ * @offset: bytes from the start of the log, a multiple of 4 KiB
+ * @guid: receives its LogGuid, which may not be the log's
+ *
+ * Context: any.
+ * Return: whether there is the signature of an entry, which may be torn.
+ */
+bool vhdx_log_entry_guid(const struct vhdx_log *log, u32 offset, guid_t *guid)
+{
+	const struct vhdx_disk_log_entry_header *disk = log_at(log, offset);
+
+	*guid = disk->log_guid;
+	return le32_to_cpu(disk->signature) == VHDX_LOG_ENTRY_SIGNATURE;
 }
 
 /* Was b written right behind a? */
@@ -220,17 +259,10 @@ int vhdx_log_find_active_sequence(const struct vhdx_log *log,
 				  struct vhdx_log_sequence *sequence,
 				  struct vhdx_error *err)
 {
-	u32 n = 0, first, start, count, i, offset;
+	u32 n = 0, offset = 0, first, start, count, i;
 
-	for (offset = 0; offset < log->length; ) {
-		if (vhdx_log_entry_decode(log, offset, &scratch[n])) {
-			offset += scratch[n].entry_length;
-			n++;
-		} else {
-			offset += VHDX_LOG_SECTOR_SIZE;
-		}
-		cond_resched();
-	}
+	while (vhdx_log_find_entry(log, &offset, &scratch[n]))
+		offset += scratch[n++].entry_length;
 
 	/*
 	 * In @scratch they are in the order of the log and do not overlap: only

@@ -47,9 +47,20 @@ static enum known_id known_id(const struct vhdx_metadata_item *item)
 	 (u64)(i) * sizeof(struct vhdx_disk_metadata_table_entry) +		\
 	 offsetof(struct vhdx_disk_metadata_table_entry, field))
 
-/* Entry i by itself. */
-static int check_item(const struct vhdx_metadata_table *table, u32 i,
-		      u64 region_offset, u32 region_length, struct vhdx_error *err)
+/**
+ * vhdx_metadata_item_check - the rules for one item's place by itself
+ * @table: from vhdx_metadata_table_read()
+ * @i: which of its entries
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @region_length: of the metadata region, bytes
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.6.1.2.
+ */
+int vhdx_metadata_item_check(const struct vhdx_metadata_table *table, u32 i,
+			     u64 region_offset, u32 region_length,
+			     struct vhdx_error *err)
 {
 	const struct vhdx_metadata_item *item = &table->item[i];
 
@@ -75,9 +86,26 @@ static int check_item(const struct vhdx_metadata_table *table, u32 i,
 	return 0;
 }
 
-/* Entry i against those before it: two million pairs at worst. */
-static int check_item_pairs(const struct vhdx_metadata_table *table, u32 i,
-			    u64 region_offset, struct vhdx_error *err)
+static bool items_overlap(const struct vhdx_metadata_item *a,
+			  const struct vhdx_metadata_item *b)
+{
+	return a->length && b->length &&
+	       vhdx_overlap(a->offset, a->length, b->offset, b->length);
+}
+
+/**
+ * vhdx_metadata_item_check_pairs - the rules for one item and those before it
+ * @table: from vhdx_metadata_table_read()
+ * @i: which of its entries
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any; two million pairs for all entries at worst.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.6.1.2.
+ */
+int vhdx_metadata_item_check_pairs(const struct vhdx_metadata_table *table,
+				   u32 i, u64 region_offset,
+				   struct vhdx_error *err)
 {
 	const struct vhdx_metadata_item *item = &table->item[i];
 	u32 j;
@@ -90,12 +118,107 @@ static int check_item_pairs(const struct vhdx_metadata_table *table, u32 i,
 			return vhdx_fail(err, -EUCLEAN, TABLE_NAME, "ItemId",
 					 ENTRY_FIELD(i, item_id),
 					 "the same as that of an entry before");
-		if (item->length && other->length &&
-		    vhdx_overlap(item->offset, item->length, other->offset, other->length))
+		if (items_overlap(item, other))
 			return vhdx_fail_value(err, -EUCLEAN, TABLE_NAME, "Offset",
 					       ENTRY_FIELD(i, offset), item->offset,
 					       "the item overlaps another item");
 	}
+	return 0;
+}
+
+/**
+ * vhdx_metadata_item_check_known - may an image be opened without an item
+ * @table: from vhdx_metadata_table_read()
+ * @i: which of its entries
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0, or -EOPNOTSUPP: it is not known, and required.
+ */
+int vhdx_metadata_item_check_known(const struct vhdx_metadata_table *table,
+				   u32 i, u64 region_offset,
+				   struct vhdx_error *err)
+{
+	const struct vhdx_metadata_item *item = &table->item[i];
+
+	if (!item->is_required || known_id(item) != KNOWN_ITEMS)
+		return 0;
+	return vhdx_fail(err, -EOPNOTSUPP, TABLE_NAME, "ItemId",
+			 ENTRY_FIELD(i, item_id),
+			 "an unknown item that is required");
+}
+
+/**
+ * vhdx_metadata_check_present - is an item there that every image has
+ * @table: from vhdx_metadata_table_read()
+ * @id: the ItemId of a known item
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.6.2.
+ */
+int vhdx_metadata_check_present(const struct vhdx_metadata_table *table,
+				const guid_t *id, u64 region_offset,
+				struct vhdx_error *err)
+{
+	const struct vhdx_metadata_item item = { .item_id = *id };
+
+	if (vhdx_metadata_find(table, id))
+		return 0;
+	return vhdx_fail(err, -EUCLEAN, TABLE_NAME,
+			 known_items[known_id(&item)].name, region_offset,
+			 "the item is missing");
+}
+
+/**
+ * vhdx_metadata_table_read - read the metadata table (MS-VHDX 2.6.1)
+ * @buf: VHDX_METADATA_TABLE_SIZE bytes
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @table: filled in with what lies there, wrong or not
+ * @err: filled in on failure
+ *
+ * Reserved fields and flags are ignored: an item that an implementation must
+ * understand has a flag to say so. The rules on the entries are
+ * vhdx_metadata_item_check()'s and its like.
+ *
+ * Context: any.
+ * Return: 0; -EUCLEAN: its signature is wrong, or it has too many entries.
+ */
+int vhdx_metadata_table_read(const void *buf, u64 region_offset,
+			     struct vhdx_metadata_table *table,
+			     struct vhdx_error *err)
+{
+	const struct vhdx_disk_metadata_table_header *header = buf;
+	const struct vhdx_disk_metadata_table_entry *disk = (const void *)(header + 1);
+	const u32 count = le16_to_cpu(header->entry_count);
+	u32 i, users = 0;
+
+	table->count = min(count, VHDX_MAX_METADATA_ITEMS);
+	for (i = 0; i < table->count; i++) {
+		struct vhdx_metadata_item *item = &table->item[i];
+		u32 flags = le32_to_cpu(disk[i].flags);
+
+		item->item_id = disk[i].item_id;
+		item->offset = le32_to_cpu(disk[i].offset);
+		item->length = le32_to_cpu(disk[i].length);
+		item->is_user = flags & VHDX_METADATA_IS_USER;
+		item->is_virtual_disk = flags & VHDX_METADATA_IS_VIRTUAL_DISK;
+		item->is_required = flags & VHDX_METADATA_IS_REQUIRED;
+		users += item->is_user;
+	}
+
+	if (le64_to_cpu(header->signature) != VHDX_METADATA_SIGNATURE)
+		return vhdx_fail(err, -EUCLEAN, TABLE_NAME, "Signature", region_offset,
+				 "signature is wrong");
+	if (count > VHDX_MAX_METADATA_ITEMS)
+		return vhdx_fail_value(err, -EUCLEAN, TABLE_NAME, "EntryCount",
+				       region_offset + offsetof(typeof(*header), entry_count),
+				       count, "more than 2047 entries");
+	if (users > VHDX_MAX_USER_ITEMS)
+		return vhdx_fail(err, -EUCLEAN, TABLE_NAME, NULL, region_offset,
+				 "more than 1024 user items");
 	return 0;
 }
 
@@ -107,9 +230,6 @@ static int check_item_pairs(const struct vhdx_metadata_table *table, u32 i,
  * @table: filled in
  * @err: filled in on failure
  *
- * Reserved fields and flags are ignored: an item that an implementation must
- * understand has a flag to say so.
- *
  * Context: any; takes milliseconds when there are thousands of items.
  * Return: 0, -EOPNOTSUPP for an unknown item that is required, -EUCLEAN, also
  * when one of the items every image needs is missing.
@@ -119,54 +239,27 @@ int vhdx_metadata_table_decode(const void *buf, u64 region_offset,
 			       struct vhdx_metadata_table *table,
 			       struct vhdx_error *err)
 {
-	const struct vhdx_disk_metadata_table_header *header = buf;
-	const struct vhdx_disk_metadata_table_entry *disk = (const void *)(header + 1);
 	enum known_id id;
-	u32 i, users = 0;
+	u32 i;
 	int ret;
 
-	if (le64_to_cpu(header->signature) != VHDX_METADATA_SIGNATURE)
-		return vhdx_fail(err, -EUCLEAN, TABLE_NAME, "Signature", region_offset,
-				 "signature is wrong");
-	table->count = le16_to_cpu(header->entry_count);
-	if (table->count > VHDX_MAX_METADATA_ITEMS)
-		return vhdx_fail_value(err, -EUCLEAN, TABLE_NAME, "EntryCount",
-				       region_offset + offsetof(typeof(*header), entry_count),
-				       table->count, "more than 2047 entries");
-
-	for (i = 0; i < table->count; i++) {
-		struct vhdx_metadata_item *item = &table->item[i];
-		u32 flags = le32_to_cpu(disk[i].flags);
-
-		item->item_id = disk[i].item_id;
-		item->offset = le32_to_cpu(disk[i].offset);
-		item->length = le32_to_cpu(disk[i].length);
-		item->is_user = flags & VHDX_METADATA_IS_USER;
-		item->is_virtual_disk = flags & VHDX_METADATA_IS_VIRTUAL_DISK;
-		item->is_required = flags & VHDX_METADATA_IS_REQUIRED;
-
-		users += item->is_user;
-		if (users > VHDX_MAX_USER_ITEMS)
-			return vhdx_fail(err, -EUCLEAN, TABLE_NAME, NULL, region_offset,
-					 "more than 1024 user items");
-		ret = check_item(table, i, region_offset, region_length, err);
+	ret = vhdx_metadata_table_read(buf, region_offset, table, err);
+	for (i = 0; !ret && i < table->count; i++) {
+		ret = vhdx_metadata_item_check(table, i, region_offset,
+					       region_length, err);
 		if (!ret)
-			ret = check_item_pairs(table, i, region_offset, err);
-		if (ret)
-			return ret;
+			ret = vhdx_metadata_item_check_pairs(table, i,
+							     region_offset, err);
 	}
-
-	for (i = 0; i < table->count; i++)
-		if (table->item[i].is_required && known_id(&table->item[i]) == KNOWN_ITEMS)
-			return vhdx_fail(err, -EOPNOTSUPP, TABLE_NAME, "ItemId",
-					 ENTRY_FIELD(i, item_id),
-					 "an unknown item that is required");
-
-	for (id = FILE_PARAMETERS; id < KNOWN_ITEMS; id++)
-		if (known_items[id].length && !vhdx_metadata_find(table, known_items[id].id))
-			return vhdx_fail(err, -EUCLEAN, TABLE_NAME, known_items[id].name,
-					 region_offset, "the item is missing");
-	return 0;
+	for (i = 0; !ret && i < table->count; i++)
+		ret = vhdx_metadata_item_check_known(table, i, region_offset,
+						     err);
+	for (id = FILE_PARAMETERS; !ret && id < KNOWN_ITEMS; id++)
+		if (known_items[id].length)
+			ret = vhdx_metadata_check_present(table,
+							  known_items[id].id,
+							  region_offset, err);
+	return ret;
 }
 
 /**
@@ -289,15 +382,62 @@ int vhdx_metadata_item_decode(const struct vhdx_metadata_item *item,
 }
 
 /**
+ * vhdx_metadata_check_size - the rule on the disk size and the sectors
+ * @metadata: with virtual_disk_size and logical_sector_size, decoded
+ * @table: the metadata table they came from
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * MS-VHDX 2.6.2.2: the disk size is a multiple of the logical sector size.
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN.
+ */
+int vhdx_metadata_check_size(const struct vhdx_metadata *metadata,
+			     const struct vhdx_metadata_table *table,
+			     u64 region_offset, struct vhdx_error *err)
+{
+	const struct vhdx_metadata_item *item;
+
+	if (IS_ALIGNED(metadata->virtual_disk_size, metadata->logical_sector_size))
+		return 0;
+	item = vhdx_metadata_find(table, &vhdx_guid_virtual_disk_size);
+	return vhdx_fail_value(err, -EUCLEAN, known_items[VIRTUAL_DISK_SIZE].name,
+			       "VirtualDiskSize", region_offset + item->offset,
+			       metadata->virtual_disk_size,
+			       "not a multiple of the logical sector size");
+}
+
+/**
+ * vhdx_metadata_check_parent - the rule on HasParent and the parent locator
+ * @metadata: with the file parameters, decoded
+ * @table: the metadata table they came from
+ * @region_offset: of the metadata region, bytes from the start of the file
+ * @err: filled in on failure
+ *
+ * MS-VHDX 2.6.2.6: a differencing image has a parent locator. One that lies in
+ * an image without HasParent is no fault: nothing refers to it.
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN.
+ */
+int vhdx_metadata_check_parent(const struct vhdx_metadata *metadata,
+			       const struct vhdx_metadata_table *table,
+			       u64 region_offset, struct vhdx_error *err)
+{
+	if (!metadata->has_parent ||
+	    vhdx_metadata_find(table, &vhdx_guid_parent_locator))
+		return 0;
+	return vhdx_fail(err, -EUCLEAN, TABLE_NAME, known_items[PARENT_LOCATOR].name,
+			 region_offset, "HasParent is set, but the item is missing");
+}
+
+/**
  * vhdx_metadata_check - the rules that need more than one item
  * @metadata: all known items, decoded
  * @table: the metadata table they came from
  * @region_offset: of the metadata region, bytes from the start of the file
  * @err: filled in on failure
- *
- * MS-VHDX 2.6.2.2: the disk size is a multiple of the logical sector size;
- * 2.6.2.6: a differencing image has a parent locator. One that lies in an
- * image without HasParent is no fault: nothing refers to it.
  *
  * Context: any.
  * Return: 0 or -EUCLEAN.
@@ -306,20 +446,10 @@ int vhdx_metadata_check(const struct vhdx_metadata *metadata,
 			const struct vhdx_metadata_table *table,
 			u64 region_offset, struct vhdx_error *err)
 {
-	const struct vhdx_metadata_item *item;
+	int ret = vhdx_metadata_check_size(metadata, table, region_offset, err);
 
-	if (!IS_ALIGNED(metadata->virtual_disk_size, metadata->logical_sector_size)) {
-		item = vhdx_metadata_find(table, &vhdx_guid_virtual_disk_size);
-		return vhdx_fail_value(err, -EUCLEAN, known_items[VIRTUAL_DISK_SIZE].name,
-				       "VirtualDiskSize", region_offset + item->offset,
-				       metadata->virtual_disk_size,
-				       "not a multiple of the logical sector size");
-	}
-	if (metadata->has_parent &&
-	    !vhdx_metadata_find(table, &vhdx_guid_parent_locator))
-		return vhdx_fail(err, -EUCLEAN, TABLE_NAME, known_items[PARENT_LOCATOR].name,
-				 region_offset, "HasParent is set, but the item is missing");
-	return 0;
+	return ret ? ret : vhdx_metadata_check_parent(metadata, table,
+						      region_offset, err);
 }
 
 /**

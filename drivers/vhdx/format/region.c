@@ -5,13 +5,6 @@
 #include "format.h"
 #include "internal.h"
 
-/* Where things are that regions have to keep clear of, all in bytes. */
-struct bounds {
-	u64 log_offset;
-	u64 log_length;
-	u64 file_size;
-};
-
 static const u32 table_offset[2] = {
 	VHDX_REGION_TABLE_1_OFFSET, VHDX_REGION_TABLE_2_OFFSET
 };
@@ -34,12 +27,24 @@ static bool is_known(const struct vhdx_region *region)
 	       guid_equal(&region->guid, &vhdx_guid_metadata_region);
 }
 
-/* Entry i by itself. */
-static int check_region(const struct vhdx_region_table *table, u32 i,
-			const struct bounds *bounds, const char *name,
-			struct vhdx_error *err)
+/**
+ * vhdx_region_check - the rules for one region by itself (MS-VHDX 2.2.3.2)
+ * @table: from vhdx_region_table_read()
+ * @i: which of its entries
+ * @log_offset: of the log, bytes from the start of the file
+ * @log_length: of the log, bytes; 0 when there is none
+ * @file_size: bytes
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN.
+ */
+int vhdx_region_check(const struct vhdx_region_table *table, u32 i,
+		      u64 log_offset, u64 log_length, u64 file_size,
+		      struct vhdx_error *err)
 {
 	const struct vhdx_region *region = &table->region[i];
+	const char *name = table_name[table->table - 1];
 	const u64 offset_field = ENTRY_FIELD(i, file_offset);
 	const u64 length_field = ENTRY_FIELD(i, length);
 	u64 end;
@@ -55,23 +60,40 @@ static int check_region(const struct vhdx_region_table *table, u32 i,
 		return vhdx_fail_value(err, -EUCLEAN, name, "Length", length_field,
 				       region->length, "zero or not a multiple of 1 MiB");
 	if (check_add_overflow(region->file_offset, (u64)region->length, &end) ||
-	    end > bounds->file_size)
+	    end > file_size)
 		return vhdx_fail_value(err, -EUCLEAN, name, "FileOffset", offset_field,
 				       region->file_offset,
 				       "the region ends past the end of the file");
-	if (bounds->log_length &&
-	    vhdx_overlap(region->file_offset, region->length,
-			 bounds->log_offset, bounds->log_length))
+	if (log_length && vhdx_overlap(region->file_offset, region->length,
+				       log_offset, log_length))
 		return vhdx_fail_value(err, -EUCLEAN, name, "FileOffset", offset_field,
 				       region->file_offset, "the region overlaps the log");
 	return 0;
 }
 
-/* Entry i against those before it: two million pairs at worst. */
-static int check_region_pairs(const struct vhdx_region_table *table, u32 i,
-			      const char *name, struct vhdx_error *err)
+/* No wrapping: of two entries that are both wrong each is told of by itself. */
+static bool regions_overlap(const struct vhdx_region *a,
+			    const struct vhdx_region *b)
+{
+	if (a->file_offset > S64_MAX || b->file_offset > S64_MAX)
+		return false;
+	return vhdx_overlap(a->file_offset, a->length, b->file_offset, b->length);
+}
+
+/**
+ * vhdx_region_check_pairs - the rules for one region and those before it
+ * @table: from vhdx_region_table_read()
+ * @i: which of its entries
+ * @err: filled in on failure
+ *
+ * Context: any; two million pairs for all entries at worst.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.2.3.2.
+ */
+int vhdx_region_check_pairs(const struct vhdx_region_table *table, u32 i,
+			    struct vhdx_error *err)
 {
 	const struct vhdx_region *region = &table->region[i];
+	const char *name = table_name[table->table - 1];
 	u32 j;
 
 	for (j = 0; j < i; j++) {
@@ -80,14 +102,55 @@ static int check_region_pairs(const struct vhdx_region_table *table, u32 i,
 		if (guid_equal(&region->guid, &other->guid))
 			return vhdx_fail(err, -EUCLEAN, name, "Guid", ENTRY_FIELD(i, guid),
 					 "the same as that of an entry before");
-		if (vhdx_overlap(region->file_offset, region->length,
-				 other->file_offset, other->length))
+		if (regions_overlap(region, other))
 			return vhdx_fail_value(err, -EUCLEAN, name, "FileOffset",
 					       ENTRY_FIELD(i, file_offset),
 					       region->file_offset,
 					       "the region overlaps another region");
 	}
 	return 0;
+}
+
+/**
+ * vhdx_region_check_known - may an image be opened without knowing a region
+ * @table: from vhdx_region_table_read()
+ * @i: which of its entries
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0, or -EOPNOTSUPP: it is not known, and required.
+ */
+int vhdx_region_check_known(const struct vhdx_region_table *table, u32 i,
+			    struct vhdx_error *err)
+{
+	const struct vhdx_region *region = &table->region[i];
+
+	if (!region->required || is_known(region))
+		return 0;
+	return vhdx_fail(err, -EOPNOTSUPP, table_name[table->table - 1], "Guid",
+			 ENTRY_FIELD(i, guid),
+			 "an unknown region that is required");
+}
+
+/**
+ * vhdx_region_check_present - is a region there that every image has
+ * @table: from vhdx_region_table_read()
+ * @guid: the BAT's or the metadata region's
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.2.3.2.
+ */
+int vhdx_region_check_present(const struct vhdx_region_table *table,
+			      const guid_t *guid, struct vhdx_error *err)
+{
+	if (vhdx_region_find(table, guid))
+		return 0;
+	return vhdx_fail(err, -EUCLEAN, table_name[table->table - 1], NULL,
+			 table->offset,
+			 guid_equal(guid, &vhdx_guid_bat_region) ?
+			 "there is no BAT region" :
+			 "there is no metadata region");
 }
 
 static int check_signature(const void *buf, unsigned int which, struct vhdx_error *err)
@@ -104,25 +167,33 @@ static int check_signature(const void *buf, unsigned int which, struct vhdx_erro
 	return 0;
 }
 
-/* A table whose checksum is right. */
-static int decode_table(const void *buf, unsigned int which,
-			const struct bounds *bounds,
-			struct vhdx_region_table *table, struct vhdx_error *err)
+/**
+ * vhdx_region_table_read - read one copy of the region table (MS-VHDX 2.2.3)
+ * @buf: VHDX_REGION_TABLE_SIZE bytes of it
+ * @which: 0 or 1
+ * @table: filled in with what lies there, wrong or not: all of it but
+ *	table_valid
+ * @err: filled in on failure
+ *
+ * The rules on the entries are vhdx_region_check()'s and its like.
+ *
+ * Context: any.
+ * Return: 0; -EUCLEAN: its signature, its checksum or its count of entries is
+ * wrong.
+ */
+int vhdx_region_table_read(const void *buf, unsigned int which,
+			   struct vhdx_region_table *table,
+			   struct vhdx_error *err)
 {
 	const struct vhdx_disk_region_table_header *header = buf;
 	const struct vhdx_disk_region_table_entry *disk = (const void *)(header + 1);
-	const char *name = table_name[which];
+	const u32 count = le32_to_cpu(header->entry_count);
 	u32 i;
 	int ret;
 
-	table->count = le32_to_cpu(header->entry_count);
+	table->count = min(count, VHDX_MAX_REGIONS);
 	table->table = which + 1;
 	table->offset = table_offset[which];
-	if (table->count > VHDX_MAX_REGIONS)
-		return vhdx_fail_value(err, -EUCLEAN, name, "EntryCount",
-				       table->offset + offsetof(typeof(*header), entry_count),
-				       table->count, "more than 2047 entries");
-
 	for (i = 0; i < table->count; i++) {
 		struct vhdx_region *region = &table->region[i];
 
@@ -130,30 +201,44 @@ static int decode_table(const void *buf, unsigned int which,
 		region->file_offset = le64_to_cpu(disk[i].file_offset);
 		region->length = le32_to_cpu(disk[i].length);
 		region->required = le32_to_cpu(disk[i].required) & VHDX_REGION_REQUIRED;
-
-		ret = check_region(table, i, bounds, name, err);
-		if (!ret)
-			ret = check_region_pairs(table, i, name, err);
-		if (ret)
-			return ret;
 	}
 
-	if (!vhdx_region_find(table, &vhdx_guid_bat_region))
-		return vhdx_fail(err, -EUCLEAN, name, NULL, table->offset,
-				 "there is no BAT region");
-	if (!vhdx_region_find(table, &vhdx_guid_metadata_region))
-		return vhdx_fail(err, -EUCLEAN, name, NULL, table->offset,
-				 "there is no metadata region");
+	ret = check_signature(buf, which, err);
+	if (!ret && count > VHDX_MAX_REGIONS)
+		ret = vhdx_fail_value(err, -EUCLEAN, table_name[which], "EntryCount",
+				      table->offset +
+				      offsetof(typeof(*header), entry_count),
+				      count, "more than 2047 entries");
+	return ret;
+}
 
+/* A table whose checksum is right. */
+static int decode_table(const void *buf, unsigned int which, u64 log_offset,
+			u64 log_length, u64 file_size,
+			struct vhdx_region_table *table, struct vhdx_error *err)
+{
+	u32 i;
+	int ret;
+
+	ret = vhdx_region_table_read(buf, which, table, err);
+	for (i = 0; !ret && i < table->count; i++) {
+		ret = vhdx_region_check(table, i, log_offset, log_length,
+					file_size, err);
+		if (!ret)
+			ret = vhdx_region_check_pairs(table, i, err);
+	}
+	if (!ret)
+		ret = vhdx_region_check_present(table, &vhdx_guid_bat_region, err);
+	if (!ret)
+		ret = vhdx_region_check_present(table, &vhdx_guid_metadata_region,
+						err);
 	/*
 	 * Last, when nothing else is wrong with this table: a region that is
 	 * not known is no damage, the other table would not help.
 	 */
-	for (i = 0; i < table->count; i++)
-		if (table->region[i].required && !is_known(&table->region[i]))
-			return vhdx_fail(err, -EOPNOTSUPP, name, "Guid", ENTRY_FIELD(i, guid),
-					 "an unknown region that is required");
-	return 0;
+	for (i = 0; !ret && i < table->count; i++)
+		ret = vhdx_region_check_known(table, i, err);
+	return ret;
 }
 
 /**
@@ -180,7 +265,6 @@ int vhdx_region_tables_decode(const void *buf1, const void *buf2,
 			      struct vhdx_region_table *table,
 			      struct vhdx_error *err)
 {
-	const struct bounds bounds = { log_offset, log_length, file_size };
 	struct vhdx_error err2;
 	int ret, ret2;
 
@@ -190,12 +274,14 @@ int vhdx_region_tables_decode(const void *buf1, const void *buf2,
 	table->table_valid[1] = !ret2;
 
 	if (!ret)
-		ret = decode_table(buf1, 0, &bounds, table, err);
+		ret = decode_table(buf1, 0, log_offset, log_length, file_size,
+				   table, err);
 	if (ret != -EUCLEAN)
 		return ret;
 
 	if (!ret2)
-		ret2 = decode_table(buf2, 1, &bounds, table, &err2);
+		ret2 = decode_table(buf2, 1, log_offset, log_length, file_size,
+				    table, &err2);
 	if (ret2 == -EUCLEAN)
 		return ret;
 	if (ret2)
