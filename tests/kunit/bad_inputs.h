@@ -76,6 +76,8 @@ struct bad_image {
  * @field: of it, or NULL
  * @area: where that lies
  * @offset: bytes from there
+ * @finding: what a check of it finds, there where it is refused; NULL: nothing
+ *	that the row is about
  */
 struct bad_input {
 	const char *name;
@@ -88,6 +90,7 @@ struct bad_input {
 	const char *field;
 	enum bad_area area;
 	u32 offset;
+	const char *finding;
 };
 
 const struct bad_input *bad_input_next(const struct bad_input *row);

@@ -7,6 +7,7 @@
  * even read: the empty BAT of a disk of 64 TiB has 512 MiB.
  */
 #include "block_map.h"
+#include "check.h"
 #include "internal.h"
 
 #define PAGE_BYTES	4096U
@@ -26,6 +27,7 @@ struct vhdx_block_map {
 /**
  * struct load - the state of loading a BAT
  * @img: being opened
+ * @report: who wants to hear of every problem; NULL: the first one ends it
  * @space: what is used so far
  * @present: payload entries seen that are not of state 0
  * @partial: where the first PARTIALLY_PRESENT entry of @partial_chunk lies in
@@ -34,17 +36,27 @@ struct vhdx_block_map {
  */
 struct load {
 	struct vhdx_image *img;
+	struct vhdx_report *report;
 	struct vhdx_space *space;
 	u64 present;
 	u64 partial;
 	u64 partial_chunk;
 };
 
-static int no_bitmap(const struct load *load, struct vhdx_error *err)
+/* 0: go on. */
+static int problem(const struct load *load, enum vhdx_finding_name name,
+		   const struct vhdx_error *err)
 {
-	return vhdx_fail(err, -EUCLEAN, "payload BAT entry", "State",
-			 load->partial,
-			 "a partially present block in a chunk without sector bitmap block");
+	return load->report ? load->report->problem(load->report, name, err) :
+			      err->errnum;
+}
+
+static int no_bitmap(struct load *load, struct vhdx_error *err)
+{
+	vhdx_fail(err, -EUCLEAN, "payload BAT entry", "State", load->partial,
+		  "a partially present block in a chunk without sector bitmap block");
+	load->partial = 0;
+	return problem(load, VHDX_FINDING_BAT_NO_BITMAP, err);
 }
 
 /* What MS-VHDX 2.5.1.2 demands of a chunk's bitmap entry, holes included. */
@@ -53,9 +65,12 @@ static int check_partial(struct load *load, u64 index, u64 entry,
 {
 	const struct vhdx_geometry *geo = &load->img->geometry;
 	u64 chunk = vhdx_bat_chunk(geo, index);
+	int ret = 0;
 
 	if (load->partial && chunk != load->partial_chunk)
-		return no_bitmap(load, err);
+		ret = no_bitmap(load, err);
+	if (ret)
+		return ret;
 	if (vhdx_bat_index_is_bitmap(geo, index)) {
 		if (load->partial && vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT)
 			return no_bitmap(load, err);
@@ -80,31 +95,67 @@ static int claim_block(struct load *load, u64 index, u64 entry,
 	int ret;
 
 	ret = vhdx_space_claim(load->space, offset, length, GFP_KERNEL);
-	if (ret == -EEXIST)
-		return vhdx_fail_value(err, -EUCLEAN, bitmap ?
-				       "sector bitmap BAT entry" :
-				       "payload BAT entry", "FileOffsetMB",
-				       entry_offset, entry,
-				       "the block overlaps another block or structure");
+	if (ret == -EEXIST) {
+		vhdx_fail_value(err, -EUCLEAN, bitmap ?
+				"sector bitmap BAT entry" : "payload BAT entry",
+				"FileOffsetMB", entry_offset, entry,
+				"the block overlaps another block or structure");
+		ret = problem(load, VHDX_FINDING_BAT_OVERLAP, err);
+	} else if (ret) {
+		vhdx_no_memory(err, "BAT", entry_offset);
+	}
 	if (ret)
-		return vhdx_no_memory(err, "BAT", entry_offset);
+		return ret;
 
 	/* Replay would change guest data behind the guest's back. */
 	if (!bitmap && vhdx_bat_state(entry) >= VHDX_PAYLOAD_FULLY_PRESENT) {
 		piece = vhdx_overlay_next(img->overlay, offset);
-		if (piece && piece->start < offset + length)
-			return vhdx_update_fail(img, piece, err,
-						"the target is in a payload block");
+		if (piece && piece->start < offset + length) {
+			vhdx_update_fail(img, piece, err,
+					 "the target is in a payload block");
+			return problem(load, VHDX_FINDING_LOG_TARGET, err);
+		}
 	}
 	return 0;
+}
+
+static void count_entry(struct load *load, u64 index, u64 entry)
+{
+	struct vhdx_bat_counts *counts = &load->img->counts;
+
+	if (vhdx_bat_index_is_bitmap(&load->img->geometry, index)) {
+		counts->bitmap += vhdx_bat_state(entry) == VHDX_BITMAP_PRESENT;
+	} else if (vhdx_bat_state(entry)) {
+		counts->payload[vhdx_bat_state(entry)]++;
+		load->present++;
+	}
+}
+
+/* One that breaks a rule by itself has no part in the rest. */
+static int check_entry(struct load *load, u64 index, u64 entry,
+		       u64 entry_offset, struct vhdx_error *err)
+{
+	const struct vhdx_geometry *geo = &load->img->geometry;
+	int ret;
+
+	if (vhdx_bat_entry_check(geo, index, entry, entry_offset,
+				 load->img->size, err)) {
+		if (vhdx_bat_index_is_bitmap(geo, index))
+			load->partial = 0;
+		return problem(load, VHDX_FINDING_BAT_ENTRY, err);
+	}
+	ret = check_partial(load, index, entry, entry_offset, err);
+	if (!ret && vhdx_bat_entry_has_space(entry))
+		ret = claim_block(load, index, entry, entry_offset, err);
+	if (!ret)
+		count_entry(load, index, entry);
+	return ret;
 }
 
 static int check_page(struct load *load, const __le64 *page, u64 index,
 		      struct vhdx_error *err)
 {
-	struct vhdx_image *img = load->img;
-	const struct vhdx_geometry *geo = &img->geometry;
-	u64 entry_offset = img->bat_region->file_offset +
+	u64 entry_offset = load->img->bat_region->file_offset +
 			   index * sizeof(__le64);
 	u32 i;
 	int ret;
@@ -114,25 +165,9 @@ static int check_page(struct load *load, const __le64 *page, u64 index,
 
 		if (!entry && !load->partial)
 			continue;
-		ret = vhdx_bat_entry_check(geo, index, entry, entry_offset,
-					   img->size, err);
+		ret = check_entry(load, index, entry, entry_offset, err);
 		if (ret)
 			return ret;
-		ret = check_partial(load, index, entry, entry_offset, err);
-		if (ret)
-			return ret;
-		if (vhdx_bat_entry_has_space(entry)) {
-			ret = claim_block(load, index, entry, entry_offset, err);
-			if (ret)
-				return ret;
-		}
-		if (vhdx_bat_index_is_bitmap(geo, index)) {
-			img->counts.bitmap +=
-				vhdx_bat_state(entry) == VHDX_BITMAP_PRESENT;
-		} else if (vhdx_bat_state(entry)) {
-			img->counts.payload[vhdx_bat_state(entry)]++;
-			load->present++;
-		}
 	}
 	return 0;
 }
@@ -207,25 +242,33 @@ static int load_bat(struct load *load, __le64 *buf, struct vhdx_error *err)
  * @img: with file, sizes, overlay, regions and geometry in place; receives map
  *	and counts (on failure too: vhdx_image_close() gives them back)
  * @space: where every other structure is claimed already; the blocks are added
+ * @report: told of every problem, and may have it go on; then @space has all that
+ *	blocks claim rightly. NULL: the first one is an error
  * @err: filled in on failure
  *
  * Context: process context, may sleep.
- * Return: 0 or a negative errno. MS-VHDX 2.5.
+ * Return: 0 or a negative errno, @report's included. MS-VHDX 2.5.
  */
 int vhdx_block_map_load(struct vhdx_image *img, struct vhdx_space *space,
-			struct vhdx_error *err)
+			struct vhdx_report *report, struct vhdx_error *err)
 {
-	struct load load = { .img = img, .space = space };
-	u64 pages = DIV_ROUND_UP(img->geometry.bat_entries, PAGE_ENTRIES);
+	struct load load = { .img = img, .report = report, .space = space };
 	struct vhdx_block_map *map;
 	__le64 *buf;
+	u64 pages;
 	int ret;
 
-	if (img->bat_region->length / sizeof(__le64) < img->geometry.bat_entries)
-		return vhdx_fail_value(err, -EUCLEAN, "BAT region", "Length",
-				       img->bat_region->file_offset,
-				       img->bat_region->length,
-				       "too short for the disk");
+	pages = DIV_ROUND_UP(img->geometry.bat_entries, PAGE_ENTRIES);
+	if (img->bat_region->length / sizeof(__le64) < img->geometry.bat_entries) {
+		vhdx_fail_value(err, -EUCLEAN, "BAT region", "Length",
+				img->bat_region->file_offset,
+				img->bat_region->length,
+				"too short for the disk");
+		ret = problem(&load, VHDX_FINDING_BAT_SHORT, err);
+		if (ret)
+			return ret;
+		pages = img->bat_region->length / PAGE_BYTES;
+	}
 
 	map = kvzalloc(struct_size(map, page, pages), GFP_KERNEL);
 	buf = kvmalloc(READ_BYTES, GFP_KERNEL);
@@ -274,6 +317,28 @@ u64 vhdx_block_map_entry(const struct vhdx_block_map *map, u64 index)
 		return 0;
 	/* and with vhdx_block_map_set(): the file has grown as far as it names */
 	return le64_to_cpu(smp_load_acquire(&page[index % PAGE_ENTRIES]));
+}
+
+/**
+ * vhdx_block_map_next() - find the next entry that is not zero
+ * @map: the block map
+ * @index: into the BAT, where to begin
+ *
+ * Context: nobody changes the map.
+ * Return: its index, or U64_MAX.
+ */
+u64 vhdx_block_map_next(const struct vhdx_block_map *map, u64 index)
+{
+	u64 page;
+
+	for (page = index / PAGE_ENTRIES; page < map->pages; page++) {
+		index = max(index, page * PAGE_ENTRIES);
+		for (; map->page[page] && index < (page + 1) * PAGE_ENTRIES;
+		     index++)
+			if (map->page[page][index % PAGE_ENTRIES])
+				return index;
+	}
+	return U64_MAX;
 }
 
 /**

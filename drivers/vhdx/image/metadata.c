@@ -4,6 +4,14 @@
  */
 #include "internal.h"
 
+const guid_t *const vhdx_fixed_items[VHDX_FIXED_ITEMS] = {
+	[VHDX_ITEM_PARAMETERS] = &vhdx_guid_file_parameters,
+	[VHDX_ITEM_DISK_SIZE] = &vhdx_guid_virtual_disk_size,
+	[VHDX_ITEM_DISK_ID] = &vhdx_guid_virtual_disk_id,
+	[VHDX_ITEM_LOGICAL] = &vhdx_guid_logical_sector_size,
+	[VHDX_ITEM_PHYSICAL] = &vhdx_guid_physical_sector_size,
+};
+
 /**
  * vhdx_metadata_read_item() - read a metadata item as it is after replay
  * @img: with file, overlay and regions in place
@@ -88,11 +96,6 @@ static int load_locator(struct vhdx_image *img, struct vhdx_error *err)
  */
 int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err)
 {
-	static const guid_t *const items[] = {
-		&vhdx_guid_file_parameters, &vhdx_guid_virtual_disk_size,
-		&vhdx_guid_virtual_disk_id, &vhdx_guid_logical_sector_size,
-		&vhdx_guid_physical_sector_size,
-	};
 	u64 offset = img->metadata_region->file_offset;
 	u8 *buf;
 	u32 i;
@@ -113,9 +116,10 @@ int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err)
 	ret = vhdx_metadata_table_decode(buf, offset,
 					 img->metadata_region->length,
 					 img->metadata_table, err);
-	for (i = 0; !ret && i < ARRAY_SIZE(items); i++)
+	for (i = 0; !ret && i < VHDX_FIXED_ITEMS; i++)
 		ret = load_item(img, vhdx_metadata_find(img->metadata_table,
-							items[i]), err);
+							vhdx_fixed_items[i]),
+				err);
 	if (!ret)
 		ret = vhdx_metadata_check(&img->metadata, img->metadata_table,
 					  offset, err);

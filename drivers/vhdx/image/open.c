@@ -68,6 +68,41 @@ int vhdx_image_next_data(const struct vhdx_image *img, u64 offset, u64 *data)
 	return 0;
 }
 
+/**
+ * vhdx_check_file_size() - is a file long enough for the header section
+ * @img: with file_size in place
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.2.
+ */
+int vhdx_check_file_size(const struct vhdx_image *img, struct vhdx_error *err)
+{
+	if (img->file_size >= VHDX_HEADER_SECTION_SIZE)
+		return 0;
+	return vhdx_fail_value(err, -EUCLEAN, "file", NULL, img->file_size,
+			       img->file_size,
+			       "ends inside the header section");
+}
+
+/**
+ * vhdx_check_sequence_number() - can the headers be updated
+ * @img: with its headers in place
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0; -EUCLEAN: the image can only be read.
+ */
+int vhdx_check_sequence_number(const struct vhdx_image *img,
+			       struct vhdx_error *err)
+{
+	if (vhdx_image_header(img)->sequence_number <= U64_MAX / 2)
+		return 0;
+	return vhdx_fail(err, -EUCLEAN, "header", "SequenceNumber",
+			 vhdx_header_offset(img->headers.current_slot),
+			 "too high to be counted on");
+}
+
 static int open_headers(struct vhdx_image *img, struct vhdx_error *err)
 {
 	struct vhdx_disk_file_id *id;
@@ -89,12 +124,9 @@ static int open_headers(struct vhdx_image *img, struct vhdx_error *err)
 	id = (struct vhdx_disk_file_id *)buf;
 	memcpy(img->creator, id->creator, sizeof(img->creator));
 
-	if (img->file_size < VHDX_HEADER_SECTION_SIZE) {
-		ret = vhdx_fail_value(err, -EUCLEAN, "file", NULL,
-				      img->file_size, img->file_size,
-				      "ends inside the header section");
+	ret = vhdx_check_file_size(img, err);
+	if (ret)
 		goto out;
-	}
 	ret = vhdx_image_read(img, buf, VHDX_HEADER_SIZE, VHDX_HEADER_1_OFFSET);
 	if (!ret)
 		ret = vhdx_image_read(img, buf + VHDX_HEADER_SIZE,
@@ -188,7 +220,7 @@ static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
 				       VHDX_MAX_BLOCK_SIZE);
 	if (!img->space || claim_structures(img, img->space))
 		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
-	return vhdx_block_map_load(img, img->space, err);
+	return vhdx_block_map_load(img, img->space, NULL, err);
 }
 
 static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
@@ -203,11 +235,9 @@ static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
 	if (end > VHDX_MAX_FILE_OFFSET)
 		return vhdx_fail_value(err, -EFBIG, "file", NULL, 0, end,
 				       "too long to be written to");
-	if (vhdx_image_header(img)->sequence_number > U64_MAX / 2)
-		return vhdx_fail(err, -EUCLEAN, "header", "SequenceNumber",
-				 vhdx_header_offset(img->headers.current_slot),
-				 "too high to be counted on");
-	ret = vhdx_journal_create(img, err);
+	ret = vhdx_check_sequence_number(img, err);
+	if (!ret)
+		ret = vhdx_journal_create(img, err);
 	if (!ret && img->overlay)
 		ret = vhdx_journal_replay(img, err);
 	return ret;

@@ -28,49 +28,118 @@ int vhdx_update_fail(const struct vhdx_image *img,
 			       piece->update.file_offset, reason);
 }
 
-static int check_sizes(const struct vhdx_image *img, const struct vhdx_log *log,
-		       const struct vhdx_log_entry *head,
-		       struct vhdx_error *err)
+/**
+ * vhdx_replay_check_flushed() - is the file as long as its log says
+ * @img: with file_size in place
+ * @log: its log
+ * @head: the last entry of the active sequence
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0; -EUCLEAN: it has been truncated. MS-VHDX 2.3.3.
+ */
+int vhdx_replay_check_flushed(const struct vhdx_image *img,
+			      const struct vhdx_log *log,
+			      const struct vhdx_log_entry *head,
+			      struct vhdx_error *err)
 {
-	u64 offset = log->file_offset + head->offset;
-
-	if (head->flushed_file_offset > img->file_size)
-		return vhdx_fail_value(err, -EUCLEAN, "log entry",
-				       "FlushedFileOffset",
-				       offset +
-				       offsetof(struct vhdx_disk_log_entry_header,
-						flushed_file_offset),
-				       head->flushed_file_offset,
-				       "the file is shorter than this: it has been truncated");
-	if (head->last_file_offset > VHDX_MAX_FILE_OFFSET)
-		return vhdx_fail_value(err, -EUCLEAN, "log entry",
-				       "LastFileOffset",
-				       offset +
-				       offsetof(struct vhdx_disk_log_entry_header,
-						last_file_offset),
-				       head->last_file_offset,
-				       "larger than any VHDX file");
-	return 0;
+	if (head->flushed_file_offset <= img->file_size)
+		return 0;
+	return vhdx_fail_value(err, -EUCLEAN, "log entry", "FlushedFileOffset",
+			       log->file_offset + head->offset +
+			       offsetof(struct vhdx_disk_log_entry_header,
+					flushed_file_offset),
+			       head->flushed_file_offset,
+			       "the file is shorter than this: it has been truncated");
 }
 
-static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
-			struct vhdx_log_entry *scratch, struct vhdx_error *err)
+/**
+ * vhdx_replay_check_last() - can the file become as long as its log wants
+ * @log: the log
+ * @head: the last entry of the active sequence
+ * @err: filled in on failure
+ *
+ * Context: any.
+ * Return: 0 or -EUCLEAN. MS-VHDX 2.3.3.
+ */
+int vhdx_replay_check_last(const struct vhdx_log *log,
+			   const struct vhdx_log_entry *head,
+			   struct vhdx_error *err)
+{
+	if (head->last_file_offset <= VHDX_MAX_FILE_OFFSET)
+		return 0;
+	return vhdx_fail_value(err, -EUCLEAN, "log entry", "LastFileOffset",
+			       log->file_offset + head->offset +
+			       offsetof(struct vhdx_disk_log_entry_header,
+					last_file_offset),
+			       head->last_file_offset,
+			       "larger than any VHDX file");
+}
+
+/**
+ * vhdx_replay_read_log() - read an image's log
+ * @img: with file and headers in place
+ * @log: filled in; its buffer is the caller's, who gives it back by kvfree()
+ * @scratch: receives memory for vhdx_log_find_active_sequence(), likewise
+ * @err: filled in on failure; nothing is to be given back then
+ *
+ * Context: process context, may sleep.
+ * Return: 0, -ENOMEM or what the file's read answered.
+ */
+int vhdx_replay_read_log(const struct vhdx_image *img, struct vhdx_log *log,
+			 struct vhdx_log_entry **scratch,
+			 struct vhdx_error *err)
+{
+	const struct vhdx_header *header = vhdx_image_header(img);
+	void *buf;
+	int ret;
+
+	/* Up to 1 GiB, on an image's word: fail rather than press for memory. */
+	buf = kvmalloc(header->log_length,
+		       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	*scratch = kvcalloc(header->log_length / VHDX_LOG_SECTOR_SIZE,
+			    sizeof(**scratch),
+			    GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (!buf || !*scratch) {
+		ret = vhdx_no_memory(err, "log", header->log_offset);
+		goto fail;
+	}
+	ret = vhdx_image_read(img, buf, header->log_length, header->log_offset);
+	if (ret) {
+		vhdx_fail(err, ret, "log", NULL, header->log_offset,
+			  "cannot be read");
+		goto fail;
+	}
+	log->buf = buf;
+	log->length = header->log_length;
+	log->file_offset = header->log_offset;
+	log->log_guid = header->log_guid;
+	return 0;
+
+fail:
+	kvfree(*scratch);
+	kvfree(buf);
+	return ret;
+}
+
+/**
+ * vhdx_replay_lay() - lay a sequence of the log over the image
+ * @img: with file, sizes and headers in place, and the active sequence in its
+ *	log info; receives the rest of that, the overlay, and the size that
+ *	structures are judged by (also on failure)
+ * @log: its log, whose buffer is the overlay's where there is one after this
+ * @err: filled in on failure
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno, see vhdx_overlay_create(). MS-VHDX 2.3.3.
+ */
+int vhdx_replay_lay(struct vhdx_image *img, const struct vhdx_log *log,
+		    struct vhdx_error *err)
 {
 	struct vhdx_log_info *info = &img->log;
 	u64 end;
 	int ret;
 
-	ret = vhdx_image_read(img, (void *)log->buf, log->length,
-			      log->file_offset);
-	if (ret)
-		return vhdx_fail(err, ret, "log", NULL, log->file_offset,
-				 "cannot be read");
-	ret = vhdx_log_find_active_sequence(log, scratch, &info->sequence, err);
-	if (ret)
-		return ret;
-	ret = check_sizes(img, log, &info->sequence.head, err);
-	if (ret)
-		return ret;
 	ret = vhdx_overlay_create(log, &info->sequence, &img->overlay,
 				  &info->descriptors, err);
 	if (ret)
@@ -87,6 +156,22 @@ static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
 	return 0;
 }
 
+static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
+			struct vhdx_log_entry *scratch, struct vhdx_error *err)
+{
+	struct vhdx_log_sequence *sequence = &img->log.sequence;
+	int ret;
+
+	ret = vhdx_log_find_active_sequence(log, scratch, sequence, err);
+	if (!ret)
+		ret = vhdx_replay_check_flushed(img, log, &sequence->head, err);
+	if (!ret)
+		ret = vhdx_replay_check_last(log, &sequence->head, err);
+	if (!ret)
+		ret = vhdx_replay_lay(img, log, err);
+	return ret;
+}
+
 /**
  * vhdx_replay_in_memory() - lay a dirty log over the image
  * @img: with file, sizes and headers in place; receives log info, overlay and
@@ -101,26 +186,16 @@ static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
  */
 int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
 {
-	const struct vhdx_header *header = vhdx_image_header(img);
-	struct vhdx_log log = {
-		.length = header->log_length,
-		.file_offset = header->log_offset,
-		.log_guid = header->log_guid,
-	};
 	struct vhdx_log_entry *scratch;
+	struct vhdx_log log;
 	int ret;
 
-	if (guid_is_null(&header->log_guid))
+	if (guid_is_null(&vhdx_image_header(img)->log_guid))
 		return 0;
-
-	/* Up to 1 GiB, on an image's word: fail rather than press for memory. */
-	log.buf = kvmalloc(log.length, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	scratch = kvcalloc(log.length / VHDX_LOG_SECTOR_SIZE, sizeof(*scratch),
-			   GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	if (log.buf && scratch)
-		ret = find_and_lay(img, &log, scratch, err);
-	else
-		ret = vhdx_no_memory(err, "log", log.file_offset);
+	ret = vhdx_replay_read_log(img, &log, &scratch, err);
+	if (ret)
+		return ret;
+	ret = find_and_lay(img, &log, scratch, err);
 	kvfree(scratch);
 	if (!img->overlay)
 		kvfree(log.buf);

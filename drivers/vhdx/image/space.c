@@ -83,14 +83,15 @@ void vhdx_space_free(struct vhdx_space *space)
  * @gfp: for the map's own memory
  *
  * Context: process context, may sleep.
- * Return: 0; -EEXIST when any of it is in use already; -ENOMEM. On failure part
- * of the range may be marked: the map is of no more use.
+ * Return: 0; -EEXIST when any of it was in use already, and all of it is now;
+ * -ENOMEM, and the map is of no more use.
  */
 int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length,
 		     gfp_t gfp)
 {
 	u64 bit = offset / VHDX_MIB;
 	u64 end = bit + DIV_ROUND_UP(length, VHDX_MIB);
+	int ret = 0;
 
 	for (; bit < end; bit++) {
 		unsigned long **leaf = &space->leaf[bit >> LEAF_SHIFT];
@@ -102,10 +103,10 @@ int vhdx_space_claim(struct vhdx_space *space, u64 offset, u64 length,
 				return -ENOMEM;
 		}
 		if ((*leaf)[BIT_WORD(i)] & BIT_MASK(i))
-			return -EEXIST;
+			ret = -EEXIST;
 		(*leaf)[BIT_WORD(i)] |= BIT_MASK(i);
 	}
-	return 0;
+	return ret;
 }
 
 static bool in_use(const struct vhdx_space *space, u64 bit)
