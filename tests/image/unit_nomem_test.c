@@ -5,6 +5,8 @@
  */
 #include <kunit/test.h>
 
+#include "../../drivers/vhdx/image/check.h"
+#include "../../drivers/vhdx/image/look.h"
 #include "bad_inputs.h"
 #include "guest.h"
 #include "unit_alloc.h"
@@ -110,6 +112,54 @@ static void nomem_dirty(struct kunit *test)
 	fail_each(test, mf, NULL, 0);
 }
 
+static void ignore(struct vhdx_check *check, enum vhdx_finding_name name,
+		   enum vhdx_finding_kind kind, const struct vhdx_error *err)
+{
+	(void)check;
+	(void)name;
+	(void)kind;
+	(void)err;
+}
+
+/* A check, and a look, that lacks memory says so, and calls nothing damaged. */
+static void nomem_check(struct kunit *test)
+{
+	struct memfile *mf = guest_file(test);
+	struct vhdx_check check = { .found = ignore };
+	struct vhdx_look *look = NULL;
+	struct bad_image *image;
+	struct vhdx_error err;
+	long n, count, before;
+
+	image = kunit_kzalloc(test, sizeof(*image), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, image);
+	KUNIT_ASSERT_EQ(test, 0, bad_input_make(bad_input_find("log-wraps"),
+						image, mf));
+	before = alloc_outstanding();
+	alloc_fail_at(0);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_check(&mf->file, &check, &err));
+	count = alloc_count();
+	KUNIT_EXPECT_GE(test, count, 8);
+	for (n = 1; n <= count; n++) {
+		check = (struct vhdx_check){ .found = ignore };
+		alloc_fail_at(n);
+		KUNIT_EXPECT_EQ_MSG(test, -ENOMEM,
+				    vhdx_image_check(&mf->file, &check, &err),
+				    "allocation %ld", n);
+		alloc_fail_at(0);
+		KUNIT_EXPECT_EQ(test, err.errnum, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_CORRUPT], 0);
+		KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);
+	}
+	for (n = 1; n <= 5; n++) {
+		alloc_fail_at(n);
+		KUNIT_EXPECT_EQ(test, -ENOMEM,
+				vhdx_look_open(&mf->file, &look, &err));
+		alloc_fail_at(0);
+		KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);
+	}
+}
+
 /* Making one needs little, and says so when it lacks it. */
 static void nomem_create(struct kunit *test)
 {
@@ -195,6 +245,7 @@ static struct kunit_case nomem_cases[] = {
 	KUNIT_CASE(nomem_writable),
 	KUNIT_CASE(nomem_differencing),
 	KUNIT_CASE(nomem_dirty),
+	KUNIT_CASE(nomem_check),
 	KUNIT_CASE(nomem_create),
 	KUNIT_CASE(memory_64t),
 	KUNIT_CASE(memory_hostile),
