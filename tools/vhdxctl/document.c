@@ -26,6 +26,16 @@ struct json_object *document_new(int schema)
 }
 
 /**
+ * document_new_element - begin an element for document_print_element()
+ *
+ * Return: the object.
+ */
+struct json_object *document_new_element(void)
+{
+	return text_memory(json_object_new_object());
+}
+
+/**
  * document_object - add an object
  * @parent: the object it goes into
  * @key: its key
@@ -132,19 +142,16 @@ void document_null(struct json_object *parent, const char *key)
 	add(parent, key, NULL);
 }
 
-/**
- * document_print - print a document to stdout and free it
- * @root: the document
- *
+/*
  * json-c escapes the control characters of ASCII but DEL; that one, and those
  * of Latin-1, which a terminal obeys too, are escaped here. They can only be
  * inside of strings.
  */
-void document_print(struct json_object *root)
+static void print_value(struct json_object *value, int flags)
 {
-	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			  JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *s = json_object_to_json_string_ext(root, flags);
+	const char *s = json_object_to_json_string_ext(value, flags |
+					JSON_C_TO_STRING_SPACED |
+					JSON_C_TO_STRING_NOSLASHESCAPE);
 	const u8 *p = text_memory((void *)s);
 
 	for (; *p; p++) {
@@ -157,6 +164,72 @@ void document_print(struct json_object *root)
 			putchar(*p);
 		}
 	}
+}
+
+/**
+ * document_print - print a document to stdout and free it
+ * @root: the document
+ */
+void document_print(struct json_object *root)
+{
+	print_value(root, JSON_C_TO_STRING_PRETTY);
 	putchar('\n');
 	json_object_put(root);
+}
+
+/**
+ * document_print_begin - print the beginning of a document that goes on
+ * @root: an object with members, which is freed
+ *
+ * For arrays that may be too long to be held in memory: each is printed as it
+ * comes, behind what @root has.
+ */
+void document_print_begin(struct json_object *root)
+{
+	bool first = true;
+
+	putchar('{');
+	json_object_object_foreach(root, key, value) {
+		printf("%s\n  \"%s\": ", first ? "" : ",", key);
+		print_value(value, 0);
+		first = false;
+	}
+	json_object_put(root);
+}
+
+/**
+ * document_print_array - print the beginning of an array, as the next member
+ * @key: its key
+ */
+void document_print_array(const char *key)
+{
+	printf(",\n  \"%s\": [", key);
+}
+
+/**
+ * document_print_element - print an element of the array that was begun
+ * @object: the element, which is freed
+ * @first: it is the array's first
+ */
+void document_print_element(struct json_object *object, bool first)
+{
+	fputs(first ? "\n    " : ",\n    ", stdout);
+	print_value(object, 0);
+	json_object_put(object);
+}
+
+/**
+ * document_print_array_end - print the end of an array
+ */
+void document_print_array_end(void)
+{
+	fputs("\n  ]", stdout);
+}
+
+/**
+ * document_print_end - print the end of a document
+ */
+void document_print_end(void)
+{
+	puts("\n}");
 }

@@ -21,4 +21,11 @@ void document_boolean(struct json_object *parent, const char *key, bool value);
 void document_null(struct json_object *parent, const char *key);
 void document_print(struct json_object *root);
 
+struct json_object *document_new_element(void);
+void document_print_begin(struct json_object *root);
+void document_print_array(const char *key);
+void document_print_element(struct json_object *object, bool first);
+void document_print_array_end(void);
+void document_print_end(void);
+
 #endif

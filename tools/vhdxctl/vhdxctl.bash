@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list info create help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach detach list info check dump create help --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -37,7 +37,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
 		;;
-	attach:--parent-dir | info:--parent-dir)
+	attach:--parent-dir | info:--parent-dir | check:--parent-dir)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		return
@@ -64,14 +64,21 @@ _vhdxctl() {
 	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
+	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
+	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list info create' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach detach list info check dump create' -- "$cur" ;;
 	detach:* | list:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"
 		;;
-	attach:* | info:* | create:*)
+	dump:*)
+		compopt -o filenames
+		_vhdxctl_words -W 'headers regions metadata locator bat log' -- "$cur"
+		_vhdxctl_words -f -- "$cur"
+		;;
+	attach:* | info:* | check:* | create:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhdxctl: attach VHDX images as block devices, look into them, make new ones.
+ * vhdxctl: attach VHDX images as block devices, look into them, check them, make
+ * new ones.
  */
 #include <getopt.h>
 #include <locale.h>
@@ -17,6 +18,8 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_detach,
 	&vhdxctl_list,
 	&vhdxctl_info,
+	&vhdxctl_check,
+	&vhdxctl_dump,
 	&vhdxctl_create,
 };
 
@@ -77,7 +80,8 @@ static int unknown_command(const char *name)
 static int show_help(void)
 {
 	puts("Usage: vhdxctl COMMAND [OPTION]... [ARGUMENT]...\n"
-	     "Attach VHDX images as block devices, look into them, and make new ones.\n"
+	     "Attach VHDX images as block devices, look into them, check them, and make new\n"
+	     "ones.\n"
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

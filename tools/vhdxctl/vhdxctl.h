@@ -22,8 +22,10 @@ struct vhdxctl_command {
 };
 
 extern const struct vhdxctl_command vhdxctl_attach;
+extern const struct vhdxctl_command vhdxctl_check;
 extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
+extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
 

@@ -1,0 +1,171 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vhdxctl check: what it finds, its exit codes, and what it repairs. Prints TAP.
+set -u
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+samples=$top/../shared/images
+# shellcheck source=tests/tool/lib.sh
+. "$top/tests/tool/lib.sh"
+make -s -C "$top" build/mkvhdx build/vhdxcat >&2 || exit 1
+PATH=$top/build:$PATH
+
+# finds NAME CODE PATTERN ARG...: exit code and output of a check
+finds() {
+	finds_name=$1 finds_code=$2 finds_pattern=$3
+	shift 3
+	ctl check "$@"
+	[ "$rc" = "$finds_code" ] && [ ! -s err ] && grep -qE -- "$finds_pattern" out
+	ok "$finds_name" $?
+}
+
+# json_check NAME CODE EXPRESSION ARG...
+json_check() {
+	json_name=$1 json_code=$2 json_expression=$3
+	shift 3
+	ctl check --json "$@"
+	[ "$rc" = "$json_code" ] && [ ! -s err ] && python3 - "$json_expression" <<-'PY'
+		import json, sys
+		j = json.load(open('out', encoding='utf-8'))
+		assert j['schema'] == 1
+		names = [f['name'] for f in j['findings']]
+		sys.exit(not eval('(%s)' % sys.argv[1]))
+	PY
+	ok "$json_name" $?
+}
+
+# --- usage, and what cannot be checked ---------------------------------------
+
+fails 'without an image' 64 'check: no image given' check
+fails 'two images' 64 'one image at a time' check a b
+fails 'a parent without --chain' 64 'only with --chain' check --parent a b
+fails 'no such file' 1 'nosuch: cannot open: No such file' check nosuch
+fails 'a folder' 1 'cannot open: Is a directory' check .
+: >empty
+fails 'an empty file' 1 'empty: cannot be checked: file identifier, Signature at offset 0x0: not a VHDX file' check empty
+head -c 3000000 /dev/urandom >random
+fails 'any file' 1 'not a VHDX file' check random
+
+# --- images of the table of bad inputs ------------------------------------------
+
+# Damaged ones: 2, or 1 for what is not supported; those that open: no errors, and
+# nothing but the log that is to be replayed.
+bad=0 seen=0
+mkvhdx --list-bad >list
+while read -r name answer _; do
+	mkvhdx --bad "$name" b.vhdx >about
+	cp b.vhdx before.vhdx
+	ctl check b.vhdx
+	case $name:$answer in
+	empty-file:*) wanted=1 ;;
+	*:EOPNOTSUPP) wanted=1 ;;
+	log-*:opens)
+		wanted=4
+		[ "$name" != log-version-1-clean ] && [ "$name" != log-length-0-clean ] || wanted=0
+		;;
+	*:opens) wanted='[03]' ;;
+	*) wanted=2 ;;
+	esac
+	# shellcheck disable=SC2254 # it is a pattern
+	case $rc in
+	$wanted) ;;
+	*)
+		bad=$((bad + 1))
+		echo "# $name: exit code $rc, not $wanted"
+		;;
+	esac
+	cmp -s b.vhdx before.vhdx || { bad=$((bad + 1)); echo "# $name: was changed"; }
+	seen=$((seen + 1))
+done <list
+[ $bad = 0 ] && [ $seen -gt 150 ]
+ok "exit codes of $seen bad images, none of them changed" $?
+
+mkvhdx --bad block-twice b.vhdx >about
+finds 'a finding is a line' 2 '^corrupt: payload BAT entry, FileOffsetMB 0x[0-9a-f]+ at offset 0x[0-9a-f]+: the block overlaps another block or structure \(bat-overlap\)$' b.vhdx
+json_check '--json of the same' 2 'j["result"] == "corrupt" and names == ["bat-overlap"]
+	and j["counts"]["corrupt"] == 1 and j["findings"][0]["field"] == "FileOffsetMB"
+	and j["findings"][0]["offset"] == (2 << 20) + 8 and j["blocks"]["total"] == 16' b.vhdx
+ctl check -q b.vhdx
+[ "$rc" = 2 ] && [ ! -s out ] && [ ! -s err ]
+ok '--quiet says nothing' $?
+mkvhdx --bad region-unknown-required b.vhdx >about
+json_check 'what is not supported' 1 'j["result"] == "unsupported" and "region-unknown" in names' b.vhdx
+mkvhdx --bad header-1-checksum b.vhdx >about
+finds 'a note does no harm' 0 '^note: header 1 at offset 0x10000: signature or checksum is wrong \(header-damaged\)$' b.vhdx
+
+# More than one, and more than can be shown.
+mkvhdx --bad block-twice b.vhdx >about
+for entry in 2 4 5 6 7 8 9 10 11 12 13 14; do
+	poke b.vhdx $((2097152 + entry * 8)) '\004'
+done
+for entry in 16 17 18 19 20 21; do
+	poke b.vhdx $((2097152 + entry * 8)) '\004'
+done
+poke b.vhdx $((65536 + 100)) '\001'
+json_check 'several findings at once' 2 '{"header-damaged", "bat-overlap", "bat-entry"} == set(names)
+	and j["counts"]["corrupt"] == 13' b.vhdx
+mkvhdx --size 64M --blocks 0 m.vhdx
+for entry in $(seq 1 40); do
+	poke m.vhdx $((2097152 + entry * 8)) '\004'
+done
+finds 'no more than 16 of a kind are shown' 2 '^and 24 more of bat-entry$' m.vhdx
+json_check 'which --json says too' 2 'j["not-shown"] == {"bat-entry": 24} and len(names) == 16' m.vhdx
+
+# --- clean images of several writers -------------------------------------------
+
+for image in dynamic:1M:64M fixed:1M:5M dynamic:8M:100G dynamic:256M:3T; do
+	size=${image##*:} type=${image%%:*} block=${image#*:}
+	block=${block%:*}
+	rm -f q.vhdx
+	qemu-img create -q -f vhdx -o "subformat=$type,block_size=$block" q.vhdx "$size"
+	json_check "clean: qemu-img's, $type, $block blocks, $size" 0 'j["result"] == "clean" and not j["leaked"]' q.vhdx
+done
+qemu-io -f vhdx -c 'write -P 1 0 64k' -c 'write -P 2 4g 3m' q.vhdx >/dev/null
+finds 'qemu-img, written to' 0 '^2/12288 = 0.01% blocks allocated, 512 MiB; 0 bytes leaked$' q.vhdx
+ctl create -s 1G new.vhdx
+finds 'our own' 0 '^No errors were found on the image.$' new.vhdx
+mkvhdx --size 9G --block 1M --blocks 4095,4096,4097 --shuffle --seed 3 m.vhdx
+ctl check m.vhdx
+[ "$rc" = 0 ] || [ "$rc" = 3 ]
+ok "the tests' own, shuffled" $?
+
+for name in "$samples"/*.vhdx.xz; do
+	if [ ! -e "$name" ]; then
+		skip 'images of other writers' 'no samples'
+		break
+	fi
+	xz -dc "$name" >s.vhdx
+	name=$(basename "$name" .vhdx.xz)
+	ctl check s.vhdx
+	case $name in
+	*dirtylog*) [ "$rc" = 4 ] && grep -q 'log-pending' out ;;
+	*) [ "$rc" = 0 ] ;;
+	esac
+	ok "sample $name" $?
+	sed -n 's/^/# /; 1,6p' out
+done
+
+# --- chains -------------------------------------------------------------------------
+
+mkdir chain
+mkvhdx --chain 2 --size 24M chain
+json_check '--chain: all are well' 0 'j["result"] == "clean" and j["parent"]["link"] == "ok"
+	and [p["parent"] and p["parent"]["link"] for p in j["parents"]] == ["ok", None]' --chain chain/2.vhdx
+mv chain/0.vhdx chain/gone
+finds '--chain: a parent is missing' 5 '^Parent: missing: its parent is missing' --chain chain/2.vhdx
+finds 'which does not matter without' 0 '^No errors' chain/2.vhdx
+finds 'and with --parent' 0 '^No errors' --chain --parent chain/gone chain/1.vhdx
+mkvhdx --size 24M --guid 77 chain/0.vhdx
+finds '--chain: another image in its place' 5 '^Parent: mismatch: its parent .* does not match' --chain chain/2.vhdx
+mv chain/gone chain/0.vhdx
+fails '--chain: one parent too much' 64 'has no parent' check --chain --parent chain/1.vhdx --parent chain/0.vhdx --parent new.vhdx chain/2.vhdx
+# The BAT of the base: block 1 where block 0 is.
+ctl dump --json bat regions chain/0.vhdx
+bat=$(python3 -c 'import json
+j = json.load(open("out"))
+print([e["file-offset"] for e in j["region-tables"][0]["entries"] if e["name"] == "BAT"][0])')
+poke chain/0.vhdx $((bat + 8)) '\004\000\000\000\000\000\000\000'
+finds '--chain: a damaged parent' 2 '^corrupt: payload BAT entry, State 0x4' --chain chain/2.vhdx
+
+finish
