@@ -69,7 +69,7 @@ $(B)/asan/%.o: %.c
 		-Itools/vhdxctl -MMD -MP -c -o $@ $<
 
 programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl \
-	powercut crash crash-mutants)
+	powercut crash crash-mutants fuzz)
 
 $(B)/vhdxctl: $(LIB_OBJ) $(TOOL_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(TOOL_LIBS)
@@ -80,6 +80,14 @@ $(B)/vhdxctl-asan: $(call obj,asan,$(LIB_SRC) $(TOOL_SRC))
 
 $(B)/unit: $(call obj,asan,$(LIB_SRC) $(UNIT_SRC) tests/image/main.c)
 	$(CC) $(ASAN) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free -o $@ $^ $(LIBS)
+
+# The tool's own code, but for its main().
+$(B)/fuzz: $(call obj,asan,$(LIB_SRC) $(TOOL_SRC) $(TEST_LIB_SRC) \
+		$(wildcard tests/fuzz/*.c))
+	objcopy --weaken-symbol=main $(B)/asan/tools/vhdxctl/vhdxctl.o \
+		$(B)/asan/vhdxctl-weak.o
+	$(CC) $(ASAN) -o $@ $(filter-out %/vhdxctl.o,$^) \
+		$(B)/asan/vhdxctl-weak.o $(TOOL_LIBS)
 
 # Without sanitizers, since it runs in VMs too; build/unit has them.
 $(B)/mkvhdx: $(call obj,obj,$(TEST_LIB_SRC) tests/image/mkvhdx.c)
