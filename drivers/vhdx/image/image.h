@@ -197,6 +197,8 @@ struct vhdx_extent {
 
 int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 		   struct vhdx_extent *extent);
+int vhdx_image_locate(const struct vhdx_image *img, u64 pos, u64 length,
+		      struct vhdx_extent *extent, u32 *state);
 int vhdx_image_load(const struct vhdx_image *img, u64 pos, u64 length);
 u64 vhdx_image_cached(const struct vhdx_image *img);
 u64 vhdx_image_shrink(struct vhdx_image *img, u64 pages);
