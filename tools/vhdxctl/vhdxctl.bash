@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list info check dump create help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compare convert create detach dump info list map help --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -37,20 +37,27 @@ _vhdxctl() {
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
 		;;
-	attach:--parent-dir | info:--parent-dir | check:--parent-dir)
+	attach:--parent-dir | check:--parent-dir | compare:--parent-dir | convert:--parent-dir | info:--parent-dir | map:--parent-dir)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		return
 		;;
-	create:-t | create:--type)
+	create:-t | create:--type | convert:-t | convert:--type)
 		_vhdxctl_words -W 'dynamic fixed' -- "$cur"
 		return
 		;;
-	create:-S | create:--sector | create:-P | create:--physical-sector)
+	create:-S | create:--sector | create:-P | create:--physical-sector | \
+		convert:-S | convert:--sector | convert:-P | convert:--physical-sector)
 		_vhdxctl_words -W '512 4096' -- "$cur"
 		return
 		;;
-	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path) return ;;
+	compare:-f | compare:--format | compare:-F | compare:--second-format | \
+		convert:-f | convert:--format | convert:-O | convert:--output-format | map:-f | map:--format)
+		_vhdxctl_words -W 'raw vhd vhdx' -- "$cur"
+		return
+		;;
+	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path | create:--log-size | \
+		convert:-b | convert:--block-size | convert:--log-size) return ;;
 	list:-o | list:--output)
 		before=
 		[[ $cur != *,* ]] || before=${cur%,*},
@@ -66,8 +73,11 @@ _vhdxctl() {
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
-	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list info check dump create' -- "$cur" ;;
+	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
+	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
+	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
+	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach check compare convert create detach dump info list map' -- "$cur" ;;
 	detach:* | list:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
@@ -78,7 +88,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'headers regions metadata locator bat log' -- "$cur"
 		_vhdxctl_words -f -- "$cur"
 		;;
-	attach:* | info:* | check:* | create:*)
+	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

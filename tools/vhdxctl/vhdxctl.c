@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhdxctl: attach VHDX images as block devices, look into them, check them, make
- * new ones.
+ * vhdxctl: attach VHDX images as block devices, look into them, check, make and
+ * convert them.
  */
 #include <getopt.h>
 #include <locale.h>
@@ -15,12 +15,15 @@
 
 static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_attach,
-	&vhdxctl_detach,
-	&vhdxctl_list,
-	&vhdxctl_info,
 	&vhdxctl_check,
-	&vhdxctl_dump,
+	&vhdxctl_compare,
+	&vhdxctl_convert,
 	&vhdxctl_create,
+	&vhdxctl_detach,
+	&vhdxctl_dump,
+	&vhdxctl_info,
+	&vhdxctl_list,
+	&vhdxctl_map,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)
@@ -80,8 +83,8 @@ static int unknown_command(const char *name)
 static int show_help(void)
 {
 	puts("Usage: vhdxctl COMMAND [OPTION]... [ARGUMENT]...\n"
-	     "Attach VHDX images as block devices, look into them, check them, and make new\n"
-	     "ones.\n"
+	     "Attach VHDX images as block devices, look into them, check, make and convert\n"
+	     "them.\n"
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

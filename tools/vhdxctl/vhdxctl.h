@@ -23,11 +23,14 @@ struct vhdxctl_command {
 
 extern const struct vhdxctl_command vhdxctl_attach;
 extern const struct vhdxctl_command vhdxctl_check;
+extern const struct vhdxctl_command vhdxctl_compare;
+extern const struct vhdxctl_command vhdxctl_convert;
 extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
 extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
+extern const struct vhdxctl_command vhdxctl_map;
 
 int vhdxctl_help(const struct vhdxctl_command *command);
 int vhdxctl_usage(const struct vhdxctl_command *command);
