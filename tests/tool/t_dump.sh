@@ -74,7 +74,10 @@ while read -r name; do
 	for form in '' --json; do
 		# shellcheck disable=SC2086 # maybe none
 		ctl dump $form headers regions metadata locator bat log b.vhdx
-		[ "$rc" = 0 ] && [ ! -s err ] || { bad=$((bad + 1)); echo "# $name $form: exit code $rc"; }
+		if [ "$rc" != 0 ] || [ -s err ]; then
+			bad=$((bad + 1))
+			echo "# $name $form: exit code $rc"
+		fi
 	done
 	python3 -c 'import json; json.load(open("out"))' || bad=$((bad + 1))
 	cmp -s b.vhdx keep.vhdx || bad=$((bad + 1))
