@@ -848,7 +848,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 
 	j->page = kvcalloc(DIV_ROUND_UP(img->geometry.bat_entries,
 					PAGE_BYTES / sizeof(__le64)),
-			   sizeof(*j->page), GFP_KERNEL);
+			   sizeof(*j->page), VHDX_GFP_SIZED);
 	j->entry = kvmalloc(j->half_length, GFP_KERNEL);
 	j->snapshot = kvcalloc(j->max_pages, sizeof(*j->snapshot), GFP_KERNEL);
 	j->log_page = kvcalloc(j->max_pages, sizeof(*j->log_page), GFP_KERNEL);
@@ -856,7 +856,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 			       sizeof(*j->in_place), GFP_KERNEL);
 	j->bat_pages = img->bat_region->length / PAGE_BYTES;
 	j->prepared = kvcalloc(DIV_ROUND_UP(mib, BITS_PER_LONG),
-			       sizeof(*j->prepared), GFP_KERNEL);
+			       sizeof(*j->prepared), VHDX_GFP_SIZED);
 	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
 	    !j->in_place || !j->prepared || make_pool(j))
 		return vhdx_no_memory(err, "log", 0);

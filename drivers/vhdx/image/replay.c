@@ -113,10 +113,9 @@ int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
 	if (guid_is_null(&header->log_guid))
 		return 0;
 
-	/* Up to 1 GiB, on an image's word: fail rather than press for memory. */
-	log.buf = kvmalloc(log.length, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	log.buf = kvmalloc(log.length, VHDX_GFP_SIZED);
 	scratch = kvcalloc(log.length / VHDX_LOG_SECTOR_SIZE, sizeof(*scratch),
-			   GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+			   VHDX_GFP_SIZED);
 	if (log.buf && scratch)
 		ret = find_and_lay(img, &log, scratch, err);
 	else
