@@ -50,11 +50,11 @@ put() {
 }
 
 # Takes all the space that there is. What a failed fallocate took and gave back is
-# free only when the file system's journal has it.
+# free only when the file system's journal has it. With COMMAND... as somebody else.
 fill_host() {
 	i=0
 	for piece in 16M 1M 64K 4K; do
-		while fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
+		while "$@" fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
 		rm -f "host/ballast$i"
 		sync -f host
 	done
@@ -184,6 +184,27 @@ cloned() {
 	rm host/clone.vhdx
 }
 
+# By who may attach disks and is not root: what is kept for root is not for the disk.
+not_root() {
+	rm -f $raw
+	truncate -s 32M $raw
+	chown -R 1000 host
+	chmod 666 /dev/vhdx-control
+	dev=$(setpriv --reuid=1000 --clear-groups --inh-caps=+sys_admin --ambient-caps=+sys_admin \
+		vhdxctl attach host/disk.vhdx 2>/tmp/err)
+	status=$?
+	chmod 600 /dev/vhdx-control
+	disk=${dev#/dev/}
+	ok 'not root: attaches' $status
+	put 0 2 a
+	fill_host setpriv --reuid=1000 --clear-groups
+	put 4 16 b
+	no_space
+	ok "not root: does not get the space that is kept for root ($full of 16)" $?
+	alive && detach && is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok 'not root: clean, other readers agree' $?
+}
+
 make_host 320 && mkfs.xfs -q -m reflink=1 "$host" >/tmp/err 2>&1 && mount "$host" host
 ok 'a host of XFS' $?
 new_image
@@ -201,6 +222,11 @@ new_image
 full 'ext4, direct' --direct-io=on
 new_image
 late 'ext4, late'
+umount host
+mke2fs -q -F -t ext4 -m 30 "$host" 2>/tmp/err && mount "$host" host
+ok 'a host with space for root' $?
+new_image
+not_root
 umount host
 remove_host
 
