@@ -103,6 +103,7 @@ struct vhdx_queue {
  * @failed: the journal has given up, and that was said
  * @discard: the disk can discard
  * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
+ * @autoclear_work: detaches it when its last user has gone
  * @image: with its chain of parents; ours
  * @backing: the file of @image
  * @shrink_link: in the list of those whose memory can be taken away
@@ -122,6 +123,7 @@ struct vhdx_device {
 	bool failed;
 	bool discard;
 	enum vhdx_autoclear autoclear;
+	struct work_struct autoclear_work;
 	struct vhdx_image *image;
 	struct vhdx_backing *backing;
 	struct list_head shrink_link;
