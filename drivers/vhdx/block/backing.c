@@ -519,6 +519,23 @@ unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing)
 }
 
 /**
+ * vhdx_backing_used() - what the file takes of its file system
+ * @backing: the file
+ *
+ * Context: process context, may sleep.
+ * Return: bytes; 0 for a device, and where the file system does not say.
+ */
+u64 vhdx_backing_used(const struct vhdx_backing *backing)
+{
+	struct kstat stat;
+
+	if (vfs_getattr(&backing->io->f_path, &stat, STATX_BLOCKS,
+			AT_STATX_SYNC_AS_STAT))
+		return 0;
+	return stat.blocks << SECTOR_SHIFT;
+}
+
+/**
  * vhdx_backing_start_write() - before an asynchronous write
  * @iocb: of the write
  * @wait: while the file system is frozen

@@ -178,6 +178,16 @@ static int vhdx_device_choose_io(struct vhdx_device *device, unsigned int flags,
 	return 0;
 }
 
+static u64 vhdx_device_replayed(const struct vhdx_device *device)
+{
+	const struct vhdx_image *image;
+	u64 replayed = 0;
+
+	for (image = device->image; image; image = image->parent)
+		replayed += image->log.descriptors;
+	return replayed;
+}
+
 static void vhdx_device_set_user(const struct vhdx_device *device)
 {
 	const struct vhdx_image *image;
@@ -246,6 +256,8 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	if (flags & VHDX_ATTACH_AUTOCLEAR)
 		device->autoclear = VHDX_AUTOCLEAR_UNCLAIMED;
 	INIT_WORK(&device->autoclear_work, vhdx_autoclear_work);
+	mutex_init(&device->image_lock);
+	device->replayed = vhdx_device_replayed(device);
 	image->growth_step = (u64)clamp(growth_mib, 1U, 65536U) * SZ_1M;
 	ret = vhdx_device_choose_io(device, flags, error);
 	if (ret)
@@ -321,9 +333,17 @@ int vhdx_device_destroy(struct vhdx_device *device)
 	return ret;
 }
 
-/* Takes a device out of ATTACHED. */
-static struct vhdx_device *vhdx_device_claim(int index,
-					     enum vhdx_device_state state)
+/**
+ * vhdx_device_claim() - take a device out of ATTACHED
+ * @index: N of /dev/vhdxN
+ * @state: to go into
+ *
+ * Context: process context, may sleep.
+ * Return: the device, the caller's until it is detached or given to
+ * vhdx_device_unclaim(); or an ERR_PTR: -ENXIO: there is no such disk; -EBUSY:
+ * somebody else has it.
+ */
+struct vhdx_device *vhdx_device_claim(int index, enum vhdx_device_state state)
 {
 	struct vhdx_device *device;
 
@@ -339,11 +359,15 @@ static struct vhdx_device *vhdx_device_claim(int index,
 	return device;
 }
 
-/*
- * Whoever wants to detach the device may have it from now on. Its last user may
- * have gone before.
+/**
+ * vhdx_device_unclaim() - let go of a device
+ * @device: the caller's; who wants to detach it may have it from now on
+ *
+ * Its last user may have gone in the meantime.
+ *
+ * Context: process context, may sleep.
  */
-static void vhdx_device_unclaim(struct vhdx_device *device)
+void vhdx_device_unclaim(struct vhdx_device *device)
 {
 	mutex_lock(&vhdx_devices_mutex);
 	device->state = VHDX_DEVICE_ATTACHED;
