@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list info create help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach detach list status info create help --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -63,10 +63,11 @@ _vhdxctl() {
 	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
 	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
+	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list info create' -- "$cur" ;;
-	detach:* | list:*)
+	help:*) _vhdxctl_words -W 'attach detach list status info create' -- "$cur" ;;
+	detach:* | list:* | status:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"

@@ -16,6 +16,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_attach,
 	&vhdxctl_detach,
 	&vhdxctl_list,
+	&vhdxctl_status,
 	&vhdxctl_info,
 	&vhdxctl_create,
 };

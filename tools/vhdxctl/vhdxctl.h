@@ -26,6 +26,7 @@ extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
+extern const struct vhdxctl_command vhdxctl_status;
 
 int vhdxctl_help(const struct vhdxctl_command *command);
 int vhdxctl_usage(const struct vhdxctl_command *command);
