@@ -184,6 +184,34 @@ cloned() {
 	rm host/clone.vhdx
 }
 
+# What is discarded is in a log that a clone shares, and nobody asks for it.
+unasked() {
+	rm -f $raw
+	truncate -s 32M $raw
+	attach host/disk.vhdx
+	put 0 16 a
+	sync "$dev" && cp --reflink=always host/disk.vhdx host/clone.vhdx 2>/tmp/err
+	ok 'commit: the log is shared' $?
+	fill_host
+	commits=$(cat "/sys/block/$disk/vhdx/commits")
+	blkdiscard -o 0 -l 1M "$dev" 2>/tmp/err
+	fallocate -z -n -o 0 -l 1M $raw
+	sleep 5
+	[ "$(cat "/sys/block/$disk/vhdx/commits")" = "$commits" ]
+	ok 'commit: it finds no space' $?
+	rm host/ballast*
+	sync -f host
+	for _ in $(seq 100); do
+		[ "$(cat "/sys/block/$disk/vhdx/commits")" = "$commits" ] || break
+		sleep 0.1
+	done
+	[ "$(cat "/sys/block/$disk/vhdx/commits")" -gt "$commits" ]
+	ok 'commit: with room it is tried again, though nobody asks' $?
+	alive && detach && is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok 'commit: clean, other readers agree' $?
+	rm host/clone.vhdx
+}
+
 # By who may attach disks and is not root: what is kept for root is not for the disk.
 not_root() {
 	rm -f $raw
@@ -213,6 +241,8 @@ new_image
 cloned 'XFS clone' --direct-io=on
 new_image
 late 'XFS, late'
+new_image
+unasked
 umount host
 remove_host
 

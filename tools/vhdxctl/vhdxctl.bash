@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list status info create help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach detach list status info create compact help --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -66,8 +66,9 @@ _vhdxctl() {
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list status info create' -- "$cur" ;;
-	detach:* | list:* | status:*)
+	compact:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach detach list status info create compact' -- "$cur" ;;
+	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"

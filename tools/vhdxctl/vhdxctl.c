@@ -19,6 +19,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_status,
 	&vhdxctl_info,
 	&vhdxctl_create,
+	&vhdxctl_compact,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)

@@ -22,6 +22,7 @@ struct vhdxctl_command {
 };
 
 extern const struct vhdxctl_command vhdxctl_attach;
+extern const struct vhdxctl_command vhdxctl_compact;
 extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
 extern const struct vhdxctl_command vhdxctl_info;
