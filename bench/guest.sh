@@ -12,15 +12,16 @@
 #	first     nothing was written before; the raw file is fallocated, a VHDX file
 #	          is as qemu-img makes it and grows
 # Chains are vhdx's own: images without a block of their own above one that was
-# written.
+# written; for partial, a child that has a sector of each block.
 # ZEROED (0 or 1) is the driver's parameter zeroed_growth. Only rows that have WORD
 # in their name are run.
 set -eu
 
 rounds=$1
 mib=$2
+zeroed=$3
 word=$4
-echo "$3" >/sys/module/vhdx/parameters/zeroed_growth
+echo "$zeroed" >/sys/module/vhdx/parameters/zeroed_growth
 cd /scratch
 modprobe nbd nbds_max=3
 
@@ -171,6 +172,25 @@ chain_rows() {
 	done
 }
 
+# partial_row ZEROED NAME: a new child for each sample: the first write to each place
+# sets bits; where growth was not zeroed the file system below converts an
+# unwritten extent too, as it does for a raw file that is written to first.
+partial_row() {
+	name=$2
+	wanted "$name" || return 0
+	echo "$1" >/sys/module/vhdx/parameters/zeroed_growth
+	vhdxctl create --parent chain-0.vhdx partial.vhdx
+	partial=$(vhdxctl attach partial.vhdx)
+	fio --name=prepare --filename="$partial" --direct=1 --rw=write:2044k --bs=4k \
+		--size="${mib}m" --io_size=$((mib * 2))k >/dev/null
+	sync
+	sample "$name" vhdx "$partial" --rw=randwrite --norandommap --bs=4k --iodepth=32 \
+		--io_size=64m
+	vhdxctl detach "$partial"
+	rm partial.vhdx
+	echo "$zeroed" >/sys/module/vhdx/parameters/zeroed_growth
+}
+
 write_rows() {
 	row 'randwrite 4k qd32, written' written --rw=randwrite --norandommap --bs=4k \
 		--iodepth=32 --io_size=64m
@@ -191,6 +211,8 @@ while [ "$round" -lt "$rounds" ]; do
 	read_rows
 	chain_rows
 	write_rows
+	partial_row 0 'randwrite 4k qd32, partial'
+	partial_row 1 'randwrite 4k qd32, partial, zeroed growth'
 	round=$((round + 1))
 	echo "round $round of $rounds"
 done
