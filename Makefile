@@ -3,7 +3,7 @@
 # make              the tool and, for the running kernel, the module
 # make check        all tests (root: the VMs' file systems are made here)
 # make demo         a real image in a throwaway VM
-# make bench        speed against loop and qemu-nbd, in a VM
+# make bench        speed against loop and qemu-nbd, in a VM, and against qemu-img
 # make crash        every state that a power cut can leave, and the mutants
 # make lint         checkpatch, sparse, W=1, shellcheck
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
@@ -154,6 +154,7 @@ demo: setup
 
 bench: setup
 	bench/run
+	bench/convert
 
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)

@@ -247,6 +247,49 @@ static void create_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mf->records, 0);
 }
 
+/* What follows the log moves up, of a fixed image too. */
+static void create_log_length(struct kunit *test)
+{
+	static const u32 lengths[] = { MIB, 3 * MIB, 1024 * MIB };
+	struct vhdx_create params = plain;
+	struct vhdx_image *img;
+	struct memfile *mf;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		params.log_length = lengths[i];
+		params.fixed = i & 1;
+		mf = create(test, &params);
+		img = guest_open_writable(test, mf, NULL);
+		KUNIT_EXPECT_EQ(test, vhdx_image_header(img)->log_length,
+				lengths[i]);
+		KUNIT_EXPECT_EQ(test, img->metadata_region->file_offset,
+				MIB + lengths[i]);
+		KUNIT_EXPECT_EQ(test, guest_write(img, 3 * MIB, 4096, 7), 0);
+		KUNIT_EXPECT_EQ(test, guest_flush(img), 0);
+		guest_finish(test, img);
+		img = guest_open(test, mf);
+		guest_check_byte(test, img, 3 * MIB, 4096, 7);
+	}
+}
+
+static void create_log_length_refused(struct kunit *test)
+{
+	static const u32 lengths[] = { 1, MIB + 4096, 1025 * MIB };
+	struct memfile *mf = guest_file(test);
+	struct vhdx_create params = plain;
+	struct vhdx_error err;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		params.log_length = lengths[i];
+		KUNIT_EXPECT_EQ(test, -EUCLEAN,
+				vhdx_image_create(&mf->file, &params, &err));
+		KUNIT_EXPECT_STREQ(test, err.field ?: "", "LogLength");
+	}
+	KUNIT_EXPECT_EQ(test, mf->records, 0);
+}
+
 /* --- above a parent ------------------------------------------------------------ */
 
 static void expect_value(struct kunit *test, const struct vhdx_image *img,
@@ -594,6 +637,8 @@ static struct kunit_case image_create_cases[] = {
 	KUNIT_CASE(create_fixed_unsupported),
 	KUNIT_CASE(create_fixed_chunks),
 	KUNIT_CASE(create_refused),
+	KUNIT_CASE(create_log_length),
+	KUNIT_CASE(create_log_length_refused),
 	KUNIT_CASE(create_child),
 	KUNIT_CASE(create_child_without_absolute_path),
 	KUNIT_CASE(create_child_inherits),

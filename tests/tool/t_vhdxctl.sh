@@ -22,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info create compact; do
+for command in attach detach list status info create compact convert compare map; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -50,7 +50,7 @@ fails 'info with a parent, but without --chain' 64 'info: --parent and --parent-
 fails 'attach: parents that do not match, for writing' 64 'attach: --ignore-id-mismatch only with --read-only' attach --ignore-id-mismatch a
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info create compact; do
+for command in attach detach list status info create compact convert compare map; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do

@@ -648,6 +648,31 @@ int chain_check(const struct chain *chain, const struct chain_options *options,
 	return chain_check_options(chain, options);
 }
 
+/**
+ * chain_link - open the images of a whole chain, each above its parent
+ * @chain: from chain_find(), and chain_check() had nothing to say
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int chain_link(struct chain *chain)
+{
+	struct vhdx_image *parent = NULL;
+
+	for (size_t i = chain->count; i-- > 0; ) {
+		struct chain_image *image = chain->image[i];
+		struct vhdx_error err;
+
+		vhdx_image_close(image->img);
+		image->img = NULL;
+		if (vhdx_image_open_child(&image->file.file, parent, 0,
+					  &image->img, &err))
+			return open_image_fail(image->path, &image->file.stat,
+					       &err);
+		parent = image->img;
+	}
+	return 0;
+}
+
 /* --- children ------------------------------------------------------------------------ */
 
 static bool names(const struct vhdx_image *img, const char *name)

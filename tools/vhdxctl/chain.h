@@ -81,6 +81,7 @@ int chain_check_options(const struct chain *chain,
 			const struct chain_options *options);
 int chain_check(const struct chain *chain, const struct chain_options *options,
 		const char *what, bool ignore_mismatch);
+int chain_link(struct chain *chain);
 void chain_end(struct chain *chain);
 
 char *chain_find_child(const struct chain_image *image);

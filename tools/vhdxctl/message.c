@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "progress.h"
 #include "text.h"
 
 /**
@@ -58,6 +59,7 @@ static void message_print(const char *prefix, const char *file,
 
 	/* What went to stdout belongs before it. */
 	fflush(stdout);
+	progress_hide();
 	fprintf(stderr, "%s%s%s%s\n", prefix, safe_file ? safe_file : "",
 		safe_file ? ": " : "", safe);
 	free(safe_file);

@@ -3,6 +3,7 @@
 
 #include "device.h"
 #include "holders.h"
+#include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
 
@@ -101,8 +102,16 @@ char *open_image_error(const struct vhdx_error *err)
 	}
 }
 
-static int fail_image(const char *path, const struct stat *st,
-		      const struct vhdx_error *err)
+/**
+ * open_image_fail - say why an image cannot be opened
+ * @path: its file
+ * @st: of that
+ * @err: what is wrong
+ *
+ * Return: the exit code.
+ */
+int open_image_fail(const char *path, const struct stat *st,
+		    const struct vhdx_error *err)
 {
 	char *text = open_image_error(err);
 	int code = message_fail(message_exit_code(-err->errnum), path, "%s",
@@ -135,5 +144,35 @@ int open_image(struct posix_file *pf, const char *path,
 	if (!vhdx_image_open(&pf->file, 0, imgp, &err))
 		return 0;
 	posix_file_close(pf);
-	return fail_image(path, &pf->stat, &err);
+	return open_image_fail(path, &pf->stat, &err);
+}
+
+/**
+ * open_image_lock - lock a file that is only read
+ * @path: the file
+ * @pf: the same, open
+ * @what: what fails where somebody writes to it
+ *
+ * The lock lasts as long as the file is open.
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int open_image_lock(const char *path, const struct posix_file *pf,
+		    const char *what)
+{
+	struct holders holders;
+	int ret;
+
+	ret = image_lock(pf->fd, false);
+	if (ret && ret != -EAGAIN)
+		return message_fail_errno(path, "cannot lock", -ret);
+	if (!ret && !open_image_is_written(&pf->stat))
+		return 0;
+	holders_find_of_image(&holders, &pf->stat);
+	message_fail(EX_TEMPFAIL, path, "%s while it is written to: %s", what,
+		     holders_text(&holders));
+	if (holders.command)
+		message_hint("'%s' comes first", holders.command);
+	holders_free(&holders);
+	return EX_TEMPFAIL;
 }

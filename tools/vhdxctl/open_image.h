@@ -11,6 +11,10 @@
 int open_image_file(struct posix_file *pf, const char *path, bool writable);
 bool open_image_is_written(const struct stat *st);
 char *open_image_error(const struct vhdx_error *err);
+int open_image_fail(const char *path, const struct stat *st,
+		    const struct vhdx_error *err);
+int open_image_lock(const char *path, const struct posix_file *pf,
+		    const char *what);
 int open_image(struct posix_file *pf, const char *path,
 	       struct vhdx_image **imgp);
 

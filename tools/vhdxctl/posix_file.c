@@ -73,6 +73,38 @@ static int posix_file_next_data(struct vhdx_file *file, u64 offset, u64 *data)
 	return 0;
 }
 
+/**
+ * posix_file_next_extent - how far data, or a hole, goes
+ * @pf: open
+ * @offset: bytes
+ * @length: bytes, more than 0; receives how much of that is alike
+ * @data: receives whether it may hold data; what lies past the end of the file is
+ *	a hole
+ *
+ * Return: 0 or a negative errno.
+ */
+int posix_file_next_extent(struct posix_file *pf, u64 offset, u64 *length,
+			   bool *data)
+{
+	off_t end;
+	u64 next;
+	int ret;
+
+	ret = posix_file_next_data(&pf->file, offset, &next);
+	if (ret)
+		return ret;
+	*data = next == offset;
+	if (!*data) {
+		*length = min(*length, next - offset);
+		return 0;
+	}
+	end = lseek(pf->fd, (off_t)offset, SEEK_HOLE);
+	/* Without SEEK_HOLE all of it is data. */
+	if (end > (off_t)offset)
+		*length = min(*length, (u64)end - offset);
+	return 0;
+}
+
 static int posix_file_write(struct vhdx_file *file, const void *buf, size_t len,
 			    u64 offset)
 {
@@ -103,6 +135,20 @@ static int posix_file_resize(struct vhdx_file *file, u64 size)
 	return ftruncate(to_posix_file(file)->fd, (off_t)size) ? -errno : 0;
 }
 
+/* Both: what a file system or a device can do of it differs. */
+static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
+			   bool unmap)
+{
+	int mode = unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+	int fd = to_posix_file(file)->fd;
+
+	while (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)len))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
 static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
 {
 	int fd = to_posix_file(file)->fd;
@@ -127,6 +173,7 @@ static const struct vhdx_file_ops posix_file_new_ops = {
 	.flush = posix_file_flush,
 	.resize = posix_file_resize,
 	.allocate = posix_file_allocate,
+	.zero = posix_file_zero,
 };
 
 static bool can_hold_image(const struct stat *st)
@@ -254,6 +301,30 @@ int posix_file_create(struct posix_file *pf, const char *path)
 		return -errno;
 	pf->file.ops = &posix_file_new_ops;
 	return 0;
+}
+
+/**
+ * posix_file_open_device - open a block device that nobody else uses for writing
+ * @pf: to fill in, with all operations; closed by posix_file_close()
+ * @path: of the device
+ *
+ * Return: 0 or a negative errno; -EBUSY: it is mounted, or part of another device.
+ */
+int posix_file_open_device(struct posix_file *pf, const char *path)
+{
+	int ret = 0;
+
+	pf->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (pf->fd < 0)
+		return -errno;
+	pf->file.ops = &posix_file_new_ops;
+	if (fstat(pf->fd, &pf->stat))
+		ret = -errno;
+	else if (!S_ISBLK(pf->stat.st_mode))
+		ret = -ENOTBLK;
+	if (ret)
+		posix_file_close(pf);
+	return ret;
 }
 
 /**

@@ -24,7 +24,10 @@ struct posix_file {
 int posix_file_open(struct posix_file *pf, const char *path, bool writable);
 int posix_file_resolve(const char *path, char **real);
 int posix_file_open_named(struct posix_file *pf, const char *real);
+int posix_file_next_extent(struct posix_file *pf, u64 offset, u64 *length,
+			   bool *data);
 int posix_file_create(struct posix_file *pf, const char *path);
+int posix_file_open_device(struct posix_file *pf, const char *path);
 void posix_file_close(struct posix_file *pf);
 
 #endif

@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach detach list status info create compact help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach compact compare convert create detach help info list map status --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -37,20 +37,27 @@ _vhdxctl() {
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
 		;;
-	attach:--parent-dir | info:--parent-dir)
+	attach:--parent-dir | compare:--parent-dir | convert:--parent-dir | info:--parent-dir | map:--parent-dir)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		return
 		;;
-	create:-t | create:--type)
+	create:-t | create:--type | convert:-t | convert:--type)
 		_vhdxctl_words -W 'dynamic fixed' -- "$cur"
 		return
 		;;
-	create:-S | create:--sector | create:-P | create:--physical-sector)
+	create:-S | create:--sector | create:-P | create:--physical-sector | \
+		convert:-S | convert:--sector | convert:-P | convert:--physical-sector)
 		_vhdxctl_words -W '512 4096' -- "$cur"
 		return
 		;;
-	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path) return ;;
+	compare:-f | compare:--format | compare:-F | compare:--second-format | \
+		convert:-f | convert:--format | convert:-O | convert:--output-format | map:-f | map:--format)
+		_vhdxctl_words -W 'raw vhd vhdx' -- "$cur"
+		return
+		;;
+	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path | create:--log-size | \
+		convert:-b | convert:--block-size | convert:--log-size) return ;;
 	list:-o | list:--output)
 		before=
 		[[ $cur != *,* ]] || before=${cur%,*},
@@ -65,15 +72,18 @@ _vhdxctl() {
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
-	create:-*) _vhdxctl_words -W '--absolute-path --block-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
 	compact:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach detach list status info create compact' -- "$cur" ;;
+	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
+	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
+	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
+	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach compact compare convert create detach info list map status' -- "$cur" ;;
 	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"
 		;;
-	attach:* | info:* | create:*)
+	attach:* | compare:* | convert:* | create:* | info:* | map:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

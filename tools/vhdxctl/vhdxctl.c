@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhdxctl: attach VHDX images as block devices, look into them, make new ones.
+ * vhdxctl: attach VHDX images as block devices, look into them, make and convert
+ * them.
  */
 #include <getopt.h>
 #include <locale.h>
@@ -14,12 +15,15 @@
 
 static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_attach,
-	&vhdxctl_detach,
-	&vhdxctl_list,
-	&vhdxctl_status,
-	&vhdxctl_info,
-	&vhdxctl_create,
 	&vhdxctl_compact,
+	&vhdxctl_compare,
+	&vhdxctl_convert,
+	&vhdxctl_create,
+	&vhdxctl_detach,
+	&vhdxctl_info,
+	&vhdxctl_list,
+	&vhdxctl_map,
+	&vhdxctl_status,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)
@@ -79,7 +83,7 @@ static int unknown_command(const char *name)
 static int show_help(void)
 {
 	puts("Usage: vhdxctl COMMAND [OPTION]... [ARGUMENT]...\n"
-	     "Attach VHDX images as block devices, look into them, and make new ones.\n"
+	     "Attach VHDX images as block devices, look into them, make and convert them.\n"
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

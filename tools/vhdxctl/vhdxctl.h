@@ -23,10 +23,13 @@ struct vhdxctl_command {
 
 extern const struct vhdxctl_command vhdxctl_attach;
 extern const struct vhdxctl_command vhdxctl_compact;
+extern const struct vhdxctl_command vhdxctl_compare;
+extern const struct vhdxctl_command vhdxctl_convert;
 extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
+extern const struct vhdxctl_command vhdxctl_map;
 extern const struct vhdxctl_command vhdxctl_status;
 
 int vhdxctl_help(const struct vhdxctl_command *command);

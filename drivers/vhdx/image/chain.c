@@ -241,6 +241,41 @@ int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 }
 
 /**
+ * vhdx_image_locate() - find where a piece of the virtual disk is, and who says so
+ * @img: an open image
+ * @pos: as for vhdx_image_map()
+ * @length: likewise
+ * @extent: likewise, but one piece of one block of one image, which is named for
+ *	VHDX_EXTENT_ZERO too
+ * @state: receives the state of that block, enum vhdx_payload_state;
+ *	NOT_PRESENT past the end of a parent that is shorter
+ *
+ * A differencing image that was opened by itself says NOT_PRESENT or
+ * PARTIALLY_PRESENT, and VHDX_EXTENT_ZERO, where its parent would be seen.
+ *
+ * Context: any, takes no lock. MS-VHDX 2.5.1.1.
+ * Return: as vhdx_image_map().
+ */
+int vhdx_image_locate(const struct vhdx_image *img, u64 pos, u64 length,
+		      struct vhdx_extent *extent, u32 *state)
+{
+	const struct vhdx_geometry *geo;
+	u64 index;
+	int ret;
+
+	ret = find(img, pos, length, extent);
+	if (ret)
+		return ret;
+	geo = &extent->image->geometry;
+	*state = VHDX_PAYLOAD_NOT_PRESENT;
+	if (pos >= geo->disk_size)
+		return 0;
+	index = vhdx_bat_payload_index(geo, pos >> geo->block_shift);
+	*state = vhdx_bat_state(vhdx_block_map_entry(extent->image->map, index));
+	return 0;
+}
+
+/**
  * vhdx_image_load() - read what vhdx_image_map() asks for
  * @img: an open image
  * @pos: bytes from the start of the virtual disk

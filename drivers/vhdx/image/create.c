@@ -7,7 +7,6 @@
 
 #define LOG_OFFSET	VHDX_MIB
 #define LOG_LENGTH	VHDX_MIB
-#define METADATA_OFFSET	(LOG_OFFSET + LOG_LENGTH)
 
 #define PIECE		VHDX_REGION_TABLE_SIZE
 /* Two paths, and much more than any host has. */
@@ -23,6 +22,8 @@
  * @table: all items, each at its place
  * @locator: the bytes of the parent locator
  * @geometry: what follows from @metadata
+ * @log_length: bytes
+ * @metadata_offset: of the region, bytes
  * @metadata_length: of the region, bytes
  * @bat_offset: bytes
  * @bat_length: of the region, bytes
@@ -37,6 +38,8 @@ struct creation {
 	struct vhdx_metadata_table *table;
 	u8 *locator;
 	struct vhdx_geometry geometry;
+	u32 log_length;
+	u64 metadata_offset;
 	u32 metadata_length;
 	u64 bat_offset;
 	u32 bat_length;
@@ -81,7 +84,7 @@ static int add_item(struct creation *c, const struct vhdx_metadata_item *item)
 
 	if (c->table->count == VHDX_MAX_METADATA_ITEMS)
 		return vhdx_fail(c->err, -E2BIG, "metadata table", NULL,
-				 METADATA_OFFSET,
+				 c->metadata_offset,
 				 "the parent has too many items");
 	new = &c->table->item[c->table->count++];
 	*new = *item;
@@ -120,7 +123,7 @@ static int add_known_items(struct creation *c)
 		ret = add_item(c, &item);
 		if (!ret)
 			ret = vhdx_metadata_item_decode(&c->table->item[i], buf,
-							METADATA_OFFSET,
+							c->metadata_offset,
 							&decoded, c->err);
 	}
 	return ret;
@@ -150,7 +153,7 @@ static int add_locator(struct creation *c)
 				     c->locator, MAX_LOCATOR);
 	if (length < 0)
 		return vhdx_fail(c->err, length, "parent locator", NULL,
-				 METADATA_OFFSET + c->metadata_length,
+				 c->metadata_offset + c->metadata_length,
 				 length == -EILSEQ ? "a path is not UTF-8" :
 						     "a path is too long");
 	item.length = length;
@@ -177,7 +180,7 @@ static int add_items(struct creation *c)
 		ret = add_locator(c);
 	if (!ret)
 		ret = vhdx_metadata_check(&c->metadata, c->table,
-					  METADATA_OFFSET, c->err);
+					  c->metadata_offset, c->err);
 	count = parent ? parent->metadata_table->count : 0;
 	for (i = 0; !ret && i < count; i++)
 		if (is_inherited(c, &parent->metadata_table->item[i]))
@@ -204,7 +207,7 @@ find_in_parent(const struct creation *c, const struct vhdx_metadata_item *item)
 
 static int copy_item(struct creation *c, const struct vhdx_metadata_item *item)
 {
-	u64 offset = METADATA_OFFSET + item->offset;
+	u64 offset = c->metadata_offset + item->offset;
 	u8 *buf;
 	int ret;
 
@@ -222,7 +225,7 @@ static int copy_item(struct creation *c, const struct vhdx_metadata_item *item)
 
 static int write_item(struct creation *c, const struct vhdx_metadata_item *item)
 {
-	u64 offset = METADATA_OFFSET + item->offset;
+	u64 offset = c->metadata_offset + item->offset;
 	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
 
 	if (!item->length)
@@ -243,7 +246,7 @@ static int write_metadata(struct creation *c)
 	int ret;
 
 	vhdx_metadata_table_encode(c->table, c->piece);
-	ret = put(c, c->piece, VHDX_METADATA_TABLE_SIZE, METADATA_OFFSET,
+	ret = put(c, c->piece, VHDX_METADATA_TABLE_SIZE, c->metadata_offset,
 		  "metadata table");
 	for (i = 0; !ret && i < c->table->count; i++)
 		ret = write_item(c, &c->table->item[i]);
@@ -311,7 +314,7 @@ static int write_region_tables(struct creation *c)
 {
 	const struct vhdx_region region[] = {
 		{ vhdx_guid_bat_region, c->bat_offset, c->bat_length, true },
-		{ vhdx_guid_metadata_region, METADATA_OFFSET,
+		{ vhdx_guid_metadata_region, c->metadata_offset,
 		  c->metadata_length, true },
 	};
 	int ret;
@@ -330,7 +333,7 @@ static int write_headers(struct creation *c)
 	struct vhdx_header header = {
 		.log_version = VHDX_LOG_VERSION,
 		.version = VHDX_VERSION,
-		.log_length = LOG_LENGTH,
+		.log_length = c->log_length,
 		.log_offset = LOG_OFFSET,
 	};
 	unsigned int slot;
@@ -354,16 +357,31 @@ static int write_file_id(struct creation *c)
 		   "file identifier");
 }
 
+static int choose_log(struct creation *c)
+{
+	c->log_length = c->params->log_length ? : LOG_LENGTH;
+	c->metadata_offset = LOG_OFFSET + c->log_length;
+	if (IS_ALIGNED(c->log_length, VHDX_MIB) &&
+	    c->log_length <= VHDX_MAX_LOG_LENGTH)
+		return 0;
+	return vhdx_fail_value(c->err, -EUCLEAN, "header", "LogLength",
+			       VHDX_HEADER_1_OFFSET, c->log_length,
+			       "not a multiple of 1 MiB, or too long");
+}
+
 static int create(struct creation *c)
 {
 	int ret;
 
+	ret = choose_log(c);
+	if (ret)
+		return ret;
 	choose_metadata(c);
 	ret = add_items(c);
 	if (ret)
 		return ret;
 	vhdx_geometry_init(&c->geometry, &c->metadata);
-	c->bat_offset = METADATA_OFFSET + c->metadata_length;
+	c->bat_offset = c->metadata_offset + c->metadata_length;
 	c->bat_length = ALIGN(c->geometry.bat_entries * sizeof(__le64),
 			      VHDX_MIB);
 	c->blocks_offset = c->bat_offset + c->bat_length;

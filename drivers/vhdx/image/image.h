@@ -165,6 +165,7 @@ int vhdx_image_check_parent(const struct vhdx_image *img,
  * struct vhdx_create - what image to make
  * @creator: who makes it, UTF-8
  * @block_size: bytes, a power of two from 1 to 256 MiB
+ * @log_length: bytes, a multiple of 1 MiB up to VHDX_MAX_LOG_LENGTH; 0 for 1 MiB
  * @fixed: every block gets its place in the file; not with @parent
  * @disk_size: bytes, a multiple of @logical_sector_size, up to 64 TiB
  * @logical_sector_size: bytes, 512 or 4096
@@ -178,6 +179,7 @@ int vhdx_image_check_parent(const struct vhdx_image *img,
 struct vhdx_create {
 	const char *creator;
 	u32 block_size;
+	u32 log_length;
 	bool fixed;
 	u64 disk_size;
 	u32 logical_sector_size;
@@ -213,6 +215,8 @@ struct vhdx_extent {
 
 int vhdx_image_map(const struct vhdx_image *img, u64 pos, u64 length,
 		   struct vhdx_extent *extent);
+int vhdx_image_locate(const struct vhdx_image *img, u64 pos, u64 length,
+		      struct vhdx_extent *extent, u32 *state);
 int vhdx_image_load(const struct vhdx_image *img, u64 pos, u64 length);
 u64 vhdx_image_cached(const struct vhdx_image *img);
 u64 vhdx_image_shrink(struct vhdx_image *img, u64 pages);
