@@ -89,6 +89,7 @@ static const struct letter letters[] = {
 	{ 'b', "both fail" },
 	{ 'w', "two writes to two blocks at once" },
 	{ 'F', "two flushes around the end of a write" },
+	{ 's', "give back to the host what is not used, and go on" },
 	{ 'q', "detach and attach" },
 	{ 'k', "the driver dies, attach" },
 	{ 'c', "the power goes, attach" },
@@ -478,12 +479,23 @@ static void detach(struct world *w)
 		world_die(w);
 }
 
+/* In a disk that nobody detaches. */
+static void compact(struct world *w)
+{
+	settle(w);
+	if (world_compact(w))
+		revive(w);
+}
+
 static void run_sequence(struct world *w, const char *sequence)
 {
 	if (world_attach(w))
 		revive(w);
 	for (; *sequence; sequence++) {
 		switch (*sequence) {
+		case 's':
+			compact(w);
+			break;
 		case 'q':
 			detach(w);
 			if (world_attach(w))

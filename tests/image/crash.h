@@ -157,6 +157,7 @@ void world_init(struct world *w, unsigned int level);
 void world_free(struct world *w);
 int world_attach(struct world *w);
 int world_detach(struct world *w);
+int world_compact(struct world *w);
 void world_die(struct world *w);
 int image_open(struct disk *disk, unsigned int flags, struct vhdx_image **imgp,
 	       struct vhdx_error *err);

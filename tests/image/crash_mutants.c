@@ -36,6 +36,7 @@ const struct mutant mutants[] = {
 	{ "detach-one-slot", "detach: one slot only", NULL },
 	{ "detach-cut-before-zero", "detach: file cut before LogGuid is zero", NULL },
 	{ "detach-cut-before-zero-flushed", "detach: file cut before that is flushed", NULL },
+	{ "compact-no-guid", "compaction: no new FileWriteGuid", NULL },
 	{ "replay-guid-no-flush-before", "replay: no flush before the first slot", NULL },
 	{ "replay-guid-no-flush-between",
 	  "replay: no flush between the slots of FileWriteGuid", NULL },

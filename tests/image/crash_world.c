@@ -433,6 +433,34 @@ int world_detach(struct world *w)
 	return ret;
 }
 
+/**
+ * world_compact() - end writing, give back what is not used, and go on
+ * @w: with nothing in flight
+ *
+ * Return: 0, or an error that a fault explains: world_die() is next. Where there
+ * was no space for it all goes on as before.
+ */
+int world_compact(struct world *w)
+{
+	int ret;
+
+	trace(w, "-- compact");
+	guid_world = w;
+	w->closing = true;
+	ret = vhdx_image_finish(w->img);
+	if (!ret)
+		ret = vhdx_image_give_back(w->img, true);
+	w->closing = false;
+	if (ret && !has_fault(w))
+		violation("compaction fails with %d", ret);
+	if (w->dead || vhdx_image_failed(w->img))
+		return -EIO;
+	world_check_live(w);
+	if (!ret)
+		expect_clean(w, true);
+	return 0;
+}
+
 /* --- the guest --- */
 
 static bool covers(const struct change *change, u32 place)

@@ -657,6 +657,127 @@ static void growth_fixed_frees(struct kunit *test)
 	guest_finish(test, w->img);
 }
 
+/* --- giving back while the image is open ------------------------------------------- */
+
+static void expect_header_pair(struct kunit *test, struct writer *w)
+{
+	expect_write(test, w, VHDX_HEADER_1_OFFSET, 4096);
+	expect_flush(test, w);
+	expect_write(test, w, VHDX_HEADER_2_OFFSET, 4096);
+	expect_flush(test, w);
+}
+
+/* Of a file that was not changed before: that it is comes first. */
+static void growth_give_back(struct kunit *test)
+{
+	struct writer *w = gap_init(test, 3 * MIB);
+	struct vhdx_header was, is;
+	u64 end = w->mf->size;
+
+	memfile_resize(w->mf, end + 5 * MIB);
+	writer_open(test, w);
+	writer_header(w, 0, &was);
+	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), 0);
+	expect_flush(test, w);
+	expect_header_pair(test, w);
+	expect_resize(test, w, end);
+	expect_punch(test, w, 4 * MIB, 3 * MIB);
+	KUNIT_EXPECT_EQ(test, w->mf->records, w->seen);
+	writer_header(w, 0, &is);
+	KUNIT_EXPECT_FALSE(test, guid_equal(&was.file_write_guid,
+					    &is.file_write_guid));
+	/* A guest has nothing to see. */
+	KUNIT_EXPECT_TRUE(test, guid_equal(&was.data_write_guid,
+					   &is.data_write_guid));
+	/* What it writes afterwards it has, in the gap and not with its data. */
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 512, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), 4 * MIB);
+	guest_check_byte(test, w->img, 0, 512, 0);
+	writer_header(w, 0, &was);
+	KUNIT_EXPECT_FALSE(test, guid_equal(&was.data_write_guid,
+					    &is.data_write_guid));
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+}
+
+/* Again and again, with writes between: each time the file is clean and short. */
+static void growth_give_back_often(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	u64 i, k;
+
+	w->b.disk_size = 32 * MIB;
+	writer_build(test, w);
+	writer_open(test, w);
+	for (i = 0; i < 8; i++) {
+		for (k = 0; k < 4; k++)
+			KUNIT_ASSERT_EQ(test, guest_write(w->img,
+							  (4 * i + k) * MIB,
+							  MIB, i + 1), 0);
+		if (i) {
+			KUNIT_ASSERT_EQ(test, guest_clear(w->img, 4 * i - 3), 0);
+			KUNIT_ASSERT_EQ(test, guest_clear(w->img, 4 * i - 2), 0);
+		}
+		KUNIT_ASSERT_EQ(test, vhdx_image_finish(w->img), 0);
+		KUNIT_EXPECT_EQ(test, vhdx_image_log_state(w->img),
+				VHDX_LOG_CLEAN);
+		KUNIT_ASSERT_EQ(test, vhdx_image_give_back(w->img, true), 0);
+		KUNIT_EXPECT_LE(test, w->mf->size, w->layout.file_size +
+				4 * (i + 1) * MIB);
+	}
+	for (i = 0; i < 8; i++) {
+		guest_check_byte(test, w->img, 4 * i * MIB, MIB, i + 1);
+		guest_check_byte(test, w->img, (4 * i + 1) * MIB, 2 * MIB,
+				 i < 7 ? 0 : i + 1);
+		guest_check_byte(test, w->img, (4 * i + 3) * MIB, MIB, i + 1);
+	}
+	KUNIT_EXPECT_EQ(test, w->img->stats.new_blocks, 32);
+	guest_finish(test, w->img);
+	w->img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, w->img->counts.payload[6], 18);
+	guest_check_byte(test, w->img, 31 * MIB, MIB, 8);
+}
+
+/* What cannot be punched stays, and so does all that is in use. */
+static void growth_give_back_fails(struct kunit *test)
+{
+	struct writer *w = gap_init(test, 3 * MIB);
+
+	writer_open(test, w);
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, false), 0);
+	KUNIT_EXPECT_EQ(test, memfile_count(w->mf, MEMFILE_ZERO), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), -EIO);
+	KUNIT_EXPECT_EQ(test, vhdx_image_failed(w->img), 0);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), 4 * MIB);
+	guest_finish(test, w->img);
+
+	writer_open(test, w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_WRITE, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), -EIO);
+	KUNIT_EXPECT_EQ(test, vhdx_image_failed(w->img), -EIO);
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), -EIO);
+}
+
+static void growth_give_back_fixed(struct kunit *test)
+{
+	struct writer *w = fixed_init(test, 64 * MIB);
+	u64 end = w->mf->size;
+
+	writer_open(test, w);
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->records, 0);
+	KUNIT_EXPECT_EQ(test, w->mf->size, end);
+	guest_close(test, w->img);
+}
+
 static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_steps),
 	KUNIT_CASE(growth_is_stable),
@@ -680,6 +801,10 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_fixed_zero),
 	KUNIT_CASE(growth_fixed_not_cut),
 	KUNIT_CASE(growth_fixed_frees),
+	KUNIT_CASE(growth_give_back),
+	KUNIT_CASE(growth_give_back_often),
+	KUNIT_CASE(growth_give_back_fails),
+	KUNIT_CASE(growth_give_back_fixed),
 	{}
 };
 

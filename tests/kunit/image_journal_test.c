@@ -275,6 +275,27 @@ static void journal_no_space_frees(struct kunit *test)
 						 w->layout.blocks_offset));
 }
 
+/* What nobody asks a flush for is tried again when the owner finds that it must. */
+static void journal_no_space_again(struct kunit *test)
+{
+	struct writer *w = one_open(test);
+
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_FALSE(test, vhdx_image_wants_commit(w->img));
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_WRITE, .times = 1, .errnum = -ENOSPC,
+	};
+	vhdx_image_commit(w->img);
+	guest_work(w->img);
+	KUNIT_EXPECT_EQ(test, w->img->stats.commits, 0);
+	KUNIT_EXPECT_TRUE(test, vhdx_image_wants_commit(w->img));
+	vhdx_image_commit(w->img);
+	guest_work(w->img);
+	KUNIT_EXPECT_EQ(test, w->img->stats.commits, 1);
+	KUNIT_EXPECT_EQ(test, w->img->stats.generations, 1);
+	KUNIT_EXPECT_FALSE(test, vhdx_image_wants_commit(w->img));
+}
+
 /* At detach nobody can be told later: the log stays. */
 static void journal_no_space_finish(struct kunit *test)
 {
@@ -878,6 +899,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_joins),
 	KUNIT_CASE(journal_no_space),
 	KUNIT_CASE(journal_no_space_frees),
+	KUNIT_CASE(journal_no_space_again),
 	KUNIT_CASE(journal_no_space_finish),
 	KUNIT_CASE_PARAM(journal_latches, latch_case_gen_params),
 	KUNIT_CASE(journal_latches_data),

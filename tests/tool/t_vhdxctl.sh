@@ -22,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list info check dump create convert compare map; do
+for command in attach detach list status info check dump create compact convert compare map; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -39,13 +39,18 @@ fails 'detach --lazy --wait' 64 'detach: --lazy and --wait exclude each other' d
 for seconds in '' . 1. .5 -1 +1 1s 1e3 0x1 1,5 1.2.3 ' 1' inf 1000001 99999999999999999999; do
 	fails "detach --wait '$seconds'" 64 'detach: not a number of seconds' detach --wait "$seconds" vhdx0
 done
+fails 'status without a disk' 64 'status: no device or image' status
+fails 'status of two disks' 64 'status: more than one' status vhdx0 vhdx1
+fails 'status of a disk that is not there' 66 'vhdx77: not attached' status vhdx77
+fails 'compact without a disk' 64 'compact: no device or image' compact
+fails 'compact of two disks' 64 'compact: more than one' compact vhdx0 vhdx1
 fails 'info without an image' 64 'no image' info
 fails 'info of two images' 64 'one image' info a b
 fails 'info with a parent, but without --chain' 64 'info: --parent and --parent-dir only with --chain' info --parent a b
 fails 'attach: parents that do not match, for writing' 64 'attach: --ignore-id-mismatch only with --read-only' attach --ignore-id-mismatch a
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list info check dump create convert compare map; do
+for command in attach detach list status info check dump create compact convert compare map; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do

@@ -32,6 +32,8 @@ static void help(FILE *out)
 {
 	fputs("usage: rawctl attach [OPTION]... CHAIN  prints N, or the error's name and text\n"
 	      "       rawctl detach N             prints nothing, or the error's name\n"
+	      "       rawctl compact N            prints the bytes that the host got back, or the\n"
+	      "                                   error's name and text\n"
 	      "       rawctl cycle IMAGE COUNT    attaches, reads, detaches; silent\n"
 	      "       rawctl rewrite IMAGE COUNT  attaches, compares with what it wrote last,\n"
 	      "                                   writes, flushes, detaches; silent\n"
@@ -101,6 +103,14 @@ static int detach(int index)
 	struct vhdx_ctl_detach arg = { .size = sizeof(arg), .index = index };
 
 	return ioctl(control, VHDX_CTL_DETACH, &arg);
+}
+
+static int do_compact(int index, struct vhdx_ctl_change *arg)
+{
+	memset(arg, 0, sizeof(*arg));
+	arg->size = sizeof(*arg);
+	arg->index = index;
+	return ioctl(control, VHDX_CTL_COMPACT, arg);
 }
 
 static int open_file(const char *path, int flags)
@@ -243,6 +253,18 @@ static int cmd_detach(int index)
 		puts(name_of(errno));
 		return 1;
 	}
+	return 0;
+}
+
+static int cmd_compact(int index)
+{
+	struct vhdx_ctl_change arg;
+
+	if (do_compact(index, &arg)) {
+		printf("%s\n%.*s\n", name_of(errno), VHDX_ERROR_SIZE, arg.error);
+		return 1;
+	}
+	printf("%llu\n", (unsigned long long)arg.freed);
 	return 0;
 }
 
@@ -611,6 +633,63 @@ static void sharing_rules(const char *image)
 	answers(detach(first), 0, "detach of the one that is written");
 }
 
+static void change_refused(const struct vhdx_ctl_change *change, int errnum,
+			   const char *what)
+{
+	struct vhdx_ctl_change arg = *change;
+
+	answers(ioctl(control, VHDX_CTL_COMPACT, &arg), errnum, what);
+}
+
+/* What changes a disk that is attached for writing. */
+static void change_rules(const char *image)
+{
+	struct vhdx_ctl_change good = { .size = sizeof(good) }, arg;
+	struct vhdx_ctl_attach attach;
+	__s32 fd = open_file(image, O_RDWR);
+	int index;
+
+	answers(do_compact(-1, &arg), ENXIO, "compact: number -1");
+	answers(do_compact(INT_MAX, &arg), ENXIO, "compact: no such disk");
+	if (attach_path(image, &index, NULL))
+		err(1, "%s", image);
+	answers(do_compact(index, &arg), EROFS, "compact: read-only");
+	check(arg.error[0], "compact: read-only: a text");
+	answers(detach(index), 0, "detach");
+
+	attach_init(&attach, &fd);
+	attach.flags = 0;
+	answers(do_attach(&attach), 0, "attach for writing");
+	close(fd);
+	good.index = attach.index;
+	arg = good;
+	arg.size -= 8;
+	change_refused(&arg, EINVAL, "compact: short struct");
+	arg.size += 16;
+	change_refused(&arg, EINVAL, "compact: long struct");
+	arg = good;
+	arg.flags = 1;
+	change_refused(&arg, EINVAL, "compact: unknown flag");
+	arg = good;
+	arg.reserved = 1;
+	change_refused(&arg, EINVAL, "compact: reserved field");
+	arg = good;
+	arg.disk_size = 1 << 20;
+	change_refused(&arg, EINVAL, "compact: a size");
+	arg = good;
+	arg.freed = 1;
+	change_refused(&arg, EINVAL, "compact: field for the answer");
+	arg = good;
+	arg.reserved2[1] = 1;
+	change_refused(&arg, EINVAL, "compact: last reserved field");
+	answers(ioctl(control, VHDX_CTL_COMPACT, 16), EFAULT,
+		"compact: bad address");
+	answers(do_compact(good.index, &arg), 0, "compact");
+	check(!arg.error[0], "compact: no text");
+	read_ends(good.index);
+	answers(detach(good.index), 0, "detach");
+}
+
 /* Opened with the right to, used without. */
 static void capability_rules(const char *image)
 {
@@ -638,6 +717,7 @@ static int cmd_rules(const char *image, const char *dir)
 	descriptor_rules(image, dir);
 	number_rules(image);
 	sharing_rules(image);
+	change_rules(image);
 	detach_rules(image);
 	check(count_disks() == 0, "no disk is left");
 	return failures > 0;
@@ -988,6 +1068,8 @@ int main(int argc, char **argv)
 		return cmd_attach(argc - 1, argv + 1);
 	if (argc == 3 && !strcmp(command, "detach"))
 		return cmd_detach(atoi(argv[2]));
+	if (argc == 3 && !strcmp(command, "compact"))
+		return cmd_compact(atoi(argv[2]));
 	if (argc == 4 && !strcmp(command, "cycle"))
 		return cmd_cycle(argv[2], atol(argv[3]));
 	if (argc == 4 && !strcmp(command, "rewrite"))

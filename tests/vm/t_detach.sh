@@ -109,6 +109,33 @@ ok 'autoclear: what was written last is there' $?
 umount mnt
 detach
 
+# --- a host that does not answer -----------------------------------------------------
+
+mkdir -p host
+modprobe -a dm_mod
+make_host 96 && dmsetup create host --noudevsync --table "0 $(blockdev --getsz "$host") linear $host 0" 2>/tmp/err
+slow=/dev/$(dmsetup info -c --noheadings -o blkdevname host)
+mke2fs -q -t ext4 "$slow" 2>/tmp/err && mount "$slow" host && new_image host/slow.vhdx && attach host/slow.vhdx
+ok 'a disk on a host of its own' $?
+exec 3<>"$dev"
+vhdxctl detach --lazy "$dev" && last_write slow && sync -f host && dmsetup suspend --nolockfs --noudevsync host
+exec 3<&-
+attach $image
+exec 3<>"$dev"
+vhdxctl detach --lazy "$dev" && last_write quick
+exec 3<&-
+gone
+ok 'it holds up no other disk that goes with its last close' $?
+dmsetup resume --noudevsync host
+for _ in $(seq 300); do
+	! attach host/slow.vhdx || break
+	sleep 0.1
+done
+[ -b "$dev" ] && dd if="$dev" bs=1M skip=20 count=1 iflag=direct status=none | tr -d 'slow\n' | cmp - /dev/null 2>/tmp/err
+ok 'and its own goes when it answers, with what was written' $?
+detach
+umount host && dmsetup remove --noudevsync host && remove_host
+
 # --- who else may have it ----------------------------------------------------------
 
 # refused IMAGE [OPTION]...: by the locks or, where they do not see it, by the driver

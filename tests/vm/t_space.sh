@@ -50,11 +50,11 @@ put() {
 }
 
 # Takes all the space that there is. What a failed fallocate took and gave back is
-# free only when the file system's journal has it.
+# free only when the file system's journal has it. With COMMAND... as somebody else.
 fill_host() {
 	i=0
 	for piece in 16M 1M 64K 4K; do
-		while fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
+		while "$@" fallocate -l $piece "host/ballast$((i += 1))" 2>/dev/null; do :; done
 		rm -f "host/ballast$i"
 		sync -f host
 	done
@@ -184,6 +184,55 @@ cloned() {
 	rm host/clone.vhdx
 }
 
+# What is discarded is in a log that a clone shares, and nobody asks for it.
+unasked() {
+	rm -f $raw
+	truncate -s 32M $raw
+	attach host/disk.vhdx
+	put 0 16 a
+	sync "$dev" && cp --reflink=always host/disk.vhdx host/clone.vhdx 2>/tmp/err
+	ok 'commit: the log is shared' $?
+	fill_host
+	commits=$(cat "/sys/block/$disk/vhdx/commits")
+	blkdiscard -o 0 -l 1M "$dev" 2>/tmp/err
+	fallocate -z -n -o 0 -l 1M $raw
+	sleep 5
+	[ "$(cat "/sys/block/$disk/vhdx/commits")" = "$commits" ]
+	ok 'commit: it finds no space' $?
+	rm host/ballast*
+	sync -f host
+	for _ in $(seq 100); do
+		[ "$(cat "/sys/block/$disk/vhdx/commits")" = "$commits" ] || break
+		sleep 0.1
+	done
+	[ "$(cat "/sys/block/$disk/vhdx/commits")" -gt "$commits" ]
+	ok 'commit: with room it is tried again, though nobody asks' $?
+	alive && detach && is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok 'commit: clean, other readers agree' $?
+	rm host/clone.vhdx
+}
+
+# By who may attach disks and is not root: what is kept for root is not for the disk.
+not_root() {
+	rm -f $raw
+	truncate -s 32M $raw
+	chown -R 1000 host
+	chmod 666 /dev/vhdx-control
+	dev=$(setpriv --reuid=1000 --clear-groups --inh-caps=+sys_admin --ambient-caps=+sys_admin \
+		vhdxctl attach host/disk.vhdx 2>/tmp/err)
+	status=$?
+	chmod 600 /dev/vhdx-control
+	disk=${dev#/dev/}
+	ok 'not root: attaches' $status
+	put 0 2 a
+	fill_host setpriv --reuid=1000 --clear-groups
+	put 4 16 b
+	no_space
+	ok "not root: does not get the space that is kept for root ($full of 16)" $?
+	alive && detach && is_clean host/disk.vhdx && agree host/disk.vhdx $raw
+	ok 'not root: clean, other readers agree' $?
+}
+
 make_host 320 && mkfs.xfs -q -m reflink=1 "$host" >/tmp/err 2>&1 && mount "$host" host
 ok 'a host of XFS' $?
 new_image
@@ -192,6 +241,8 @@ new_image
 cloned 'XFS clone' --direct-io=on
 new_image
 late 'XFS, late'
+new_image
+unasked
 umount host
 remove_host
 
@@ -201,6 +252,11 @@ new_image
 full 'ext4, direct' --direct-io=on
 new_image
 late 'ext4, late'
+umount host
+mke2fs -q -F -t ext4 -m 30 "$host" 2>/tmp/err && mount "$host" host
+ok 'a host with space for root' $?
+new_image
+not_root
 umount host
 remove_host
 

@@ -1,90 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <ctype.h>
 #include <getopt.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 
+#include "column.h"
 #include "device.h"
 #include "document.h"
 #include "message.h"
 #include "text.h"
 #include "vhdxctl.h"
 
-#define SCHEMA		1
-#define SECTOR_SHIFT	9
-
-/**
- * enum kind - what the values of a column are
- * @KIND_TEXT: strings
- * @KIND_NUMBER: numbers
- * @KIND_SIZE: bytes, which people see with a unit
- * @KIND_SECTORS: units of 512 bytes, shown as @KIND_SIZE
- * @KIND_FLAG: 0 or 1; true or false in JSON
- * @KIND_LINES: strings, one a line; an array in JSON
- */
-enum kind {
-	KIND_TEXT,
-	KIND_NUMBER,
-	KIND_SIZE,
-	KIND_SECTORS,
-	KIND_FLAG,
-	KIND_LINES,
-};
-
-/**
- * struct column - one column of the list
- * @name: its heading; in lower case its key in JSON
- * @attr: the attribute in sysfs, NULL for the path of the device
- * @kind: what its values are
- * @is_default: shown when no columns are chosen
- * @summary: what it is, for the help
- */
-struct column {
-	const char *name;
-	const char *attr;
-	enum kind kind;
-	bool is_default;
-	const char *summary;
-};
-
-static const struct column columns[] = {
-	{ "NAME", NULL, KIND_TEXT, true,
-	  "device" },
-	{ "SIZE", "size", KIND_SECTORS, true,
-	  "size of the disk" },
-	{ "TYPE", "vhdx/type", KIND_TEXT, true,
-	  "fixed, dynamic or differencing" },
-	{ "RO", "vhdx/ro", KIND_FLAG, true,
-	  "read-only" },
-	{ "AUTOCLEAR", "vhdx/autoclear", KIND_FLAG, false,
-	  "detached when its last user closes it" },
-	{ "DIO", "vhdx/dio", KIND_FLAG, true,
-	  "the image is accessed with direct I/O" },
-	{ "DISCARD", "vhdx/discard", KIND_FLAG, false,
-	  "discards give space back" },
-	{ "LOG-STATE", "vhdx/log_state", KIND_TEXT, true,
-	  "state of the image's log; failed: no more writing" },
-	{ "ALLOCATED", "vhdx/allocated", KIND_SIZE, false,
-	  "size of the payload blocks in the image" },
-	{ "BLOCK-SIZE", "vhdx/block_size", KIND_SIZE, false,
-	  "size of a block of the image" },
-	{ "LOG-SEC", "queue/logical_block_size", KIND_NUMBER, true,
-	  "logical sector size in bytes" },
-	{ "PHY-SEC", "queue/physical_block_size", KIND_NUMBER, false,
-	  "physical sector size in bytes" },
-	{ "DISK-ID", "vhdx/disk_id", KIND_TEXT, false,
-	  "virtual disk id" },
-	{ "MAJ:MIN", "dev", KIND_TEXT, false,
-	  "device number" },
-	{ "BACK-INO", "vhdx/backing_ino", KIND_NUMBER, false,
-	  "inode of the image" },
-	{ "BACK-MAJ:MIN", "vhdx/backing_dev", KIND_TEXT, false,
-	  "device number of the image's file system" },
-	{ "PARENTS", "vhdx/parents", KIND_LINES, false,
-	  "parents of the image, its own first" },
-	{ "BACK-FILE", "vhdx/backing_file", KIND_TEXT, true,
-	  "image" },
-};
+#define SCHEMA	1
 
 /**
  * struct view - how to show the list
@@ -92,7 +18,7 @@ static const struct column columns[] = {
  * @count: how many
  */
 struct view {
-	size_t column[2 * ARRAY_SIZE(columns)];
+	size_t column[2 * COLUMN_COUNT];
 	size_t count;
 	bool json;
 	bool raw;
@@ -104,7 +30,7 @@ static int unknown_column(const char *name, size_t length)
 {
 	char *list = text_printf("%s", columns[0].name);
 
-	for (size_t i = 1; i < ARRAY_SIZE(columns); i++) {
+	for (size_t i = 1; i < COLUMN_COUNT; i++) {
 		char *longer = text_printf("%s, %s", list, columns[i].name);
 
 		free(list);
@@ -118,7 +44,7 @@ static int unknown_column(const char *name, size_t length)
 
 static int add_column(struct view *view, const char *name, size_t length)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
 		if (strlen(columns[i].name) != length ||
 		    strncasecmp(columns[i].name, name, length))
 			continue;
@@ -134,7 +60,7 @@ static int add_column(struct view *view, const char *name, size_t length)
 static void default_columns(struct view *view)
 {
 	view->count = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		if (columns[i].is_default)
 			view->column[view->count++] = i;
 }
@@ -158,32 +84,6 @@ static int choose_columns(struct view *view, const char *list)
 	}
 }
 
-/* The value as the kernel says it; NULL: there is none. */
-static char *get_value(const struct column *column, unsigned int index)
-{
-	if (!column->attr)
-		return device_path(index);
-	return device_attr(index, column->attr);
-}
-
-static u64 to_number(const struct column *column, const char *value)
-{
-	u64 number = strtoull(value, NULL, 10);
-
-	return column->kind == KIND_SECTORS ? number << SECTOR_SHIFT : number;
-}
-
-/* Without a parent it is empty, or not there. */
-static void add_lines(struct json_object *disk, const char *key, char *value)
-{
-	struct json_object *array = document_array(disk, key);
-	char *line;
-
-	while ((line = strsep(&value, "\n")))
-		if (*line)
-			document_text_element(array, line);
-}
-
 static void list_json(const struct view *view, const struct device_list *list)
 {
 	struct json_object *root = document_new(SCHEMA);
@@ -192,26 +92,9 @@ static void list_json(const struct view *view, const struct device_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		struct json_object *disk = document_element(array);
 
-		for (size_t j = 0; j < view->count; j++) {
-			const struct column *column =
-				&columns[view->column[j]];
-			char *value = get_value(column, list->index[i]);
-			char key[32] = "";
-
-			for (size_t k = 0; column->name[k]; k++)
-				key[k] = (char)tolower(column->name[k]);
-			if (column->kind == KIND_LINES)
-				add_lines(disk, key, value);
-			else if (!value)
-				document_null(disk, key);
-			else if (column->kind == KIND_TEXT)
-				document_text(disk, key, value);
-			else if (column->kind == KIND_FLAG)
-				document_boolean(disk, key, to_number(column, value));
-			else
-				document_number(disk, key, to_number(column, value));
-			free(value);
-		}
+		for (size_t j = 0; j < view->count; j++)
+			column_document(&columns[view->column[j]],
+					list->index[i], disk);
 	}
 	document_print(root);
 }
@@ -219,17 +102,17 @@ static void list_json(const struct view *view, const struct device_list *list)
 static char *shown_value(const struct view *view, const struct column *column,
 			 unsigned int index)
 {
-	char *value = get_value(column, index);
+	char *value = column_value(column, index);
 	char size[TEXT_SIZE_LENGTH];
+	u64 bytes;
 
-	if (!value ||
-	    (column->kind != KIND_SIZE && column->kind != KIND_SECTORS))
+	if (!value || !column_is_size(column))
 		return value;
+	bytes = column_number(column, value);
 	if (view->bytes)
-		snprintf(size, sizeof(size), "%llu",
-			 (unsigned long long)to_number(column, value));
+		snprintf(size, sizeof(size), "%llu", (unsigned long long)bytes);
 	else
-		text_size(size, to_number(column, value), TEXT_SIZE_SHORT);
+		text_size(size, bytes, TEXT_SIZE_SHORT);
 	free(value);
 	return text_memory(strdup(size));
 }
@@ -242,14 +125,14 @@ static void list_table(const struct view *view, const struct device_list *list)
 	scols_table_enable_noheadings(table, view->noheadings);
 	for (size_t j = 0; j < view->count; j++) {
 		const struct column *column = &columns[view->column[j]];
-		int flags = column->kind == KIND_TEXT ? 0 :
-			    column->kind == KIND_LINES ? SCOLS_FL_WRAP :
+		int flags = column->kind == COLUMN_TEXT ? 0 :
+			    column->kind == COLUMN_LINES ? SCOLS_FL_WRAP :
 							 SCOLS_FL_RIGHT;
 		struct libscols_column *shown;
 
 		shown = text_memory(scols_table_new_column(table, column->name,
 							   0, flags));
-		if (column->kind == KIND_LINES)
+		if (column->kind == COLUMN_LINES)
 			scols_column_set_wrapfunc(shown,
 						  scols_wrapnl_chunksize,
 						  scols_wrapnl_nextchunk, NULL);
@@ -314,7 +197,7 @@ static int show_help(void)
 {
 	vhdxctl_help(&vhdxctl_list);
 	puts("\nColumns:");
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		printf("  %-13s %s%s\n", columns[i].name, columns[i].summary,
 		       columns[i].is_default ? " *" : "");
 	puts("Those with * are the default.");
@@ -357,7 +240,7 @@ static int run(int argc, char **argv)
 			break;
 		case 'O':
 			view.count = 0;
-			for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+			for (size_t i = 0; i < COLUMN_COUNT; i++)
 				view.column[view.count++] = i;
 			break;
 		case OPTION_RAW:

@@ -330,3 +330,22 @@ int device_find(const char *arg, struct device_list *list)
 				    "not attached: no disk has this image");
 	return 0;
 }
+
+/**
+ * device_find_one - the one disk that an argument of the command line means
+ * @arg: as for device_find()
+ * @list: as for device_find(), with one disk
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int device_find_one(const char *arg, struct device_list *list)
+{
+	int code = device_find(arg, list);
+
+	if (code || list->count == 1)
+		return code;
+	message_fail(EX_USAGE, arg, "attached as more than one disk");
+	message_hint("name one of them, such as /dev/" PREFIX "%u",
+		     list->index[0]);
+	return EX_USAGE;
+}

@@ -37,5 +37,6 @@ void device_list_of_image(struct device_list *list, const struct stat *st);
 void device_list_of_parent(struct device_list *list, const struct stat *st);
 void device_list_free(struct device_list *list);
 int device_find(const char *arg, struct device_list *list);
+int device_find_one(const char *arg, struct device_list *list);
 
 #endif

@@ -24,6 +24,23 @@ static void add(struct holders *holders, char *text)
 	}
 }
 
+/* Who uses a disk, by the name of what is used. user and text are given away. */
+static void add_holder(struct holders *holders, enum holder_kind kind,
+		       const char *name, char *user, int pid, char *text)
+{
+	holders->of_disk = text_memory(realloc(holders->of_disk,
+					       (holders->count + 1) *
+					       sizeof(*holders->of_disk)));
+	holders->of_disk[holders->count++] = (struct holder){
+		.kind = kind,
+		.device = text_printf("/dev/%s", name),
+		.user = user,
+		.pid = pid,
+		.text = text,
+	};
+	add(holders, text_printf("%s", text));
+}
+
 /* Whether a path is a node of this block device. */
 static bool is_node(const char *path, dev_t dev)
 {
@@ -45,8 +62,10 @@ static void find_mounts(struct holders *holders, const char *name, dev_t dev)
 		if (mnt_fs_get_devno(fs) != dev &&
 		    !is_node(mnt_fs_get_srcpath(fs), dev))
 			continue;
-		add(holders, text_printf("/dev/%s is mounted on %s", name,
-					 mnt_fs_get_target(fs)));
+		add_holder(holders, HOLDER_MOUNT, name,
+			   text_printf("%s", mnt_fs_get_target(fs)), 0,
+			   text_printf("/dev/%s is mounted on %s", name,
+				       mnt_fs_get_target(fs)));
 		if (!holders->command)
 			holders->command = text_printf("umount %s",
 						       mnt_fs_get_target(fs));
@@ -67,8 +86,10 @@ static void find_stacked(struct holders *holders, const char *name,
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		add(holders, text_printf("/dev/%s is part of /dev/%s", name,
-					 entry->d_name));
+		add_holder(holders, HOLDER_DEVICE, name,
+			   text_printf("/dev/%s", entry->d_name), 0,
+			   text_printf("/dev/%s is part of /dev/%s", name,
+				       entry->d_name));
 	}
 	if (dir)
 		closedir(dir);
@@ -99,8 +120,8 @@ static bool process_has_open(const char *pid, const struct stat *what)
 	return found;
 }
 
-/* name: of what it is that they have open */
-static void find_processes(struct holders *holders, const char *name,
+/* disk: the name of what they have open, or NULL for an image */
+static void find_processes(struct holders *holders, const char *disk,
 			   const struct stat *what)
 {
 	DIR *dir = opendir("/proc");
@@ -123,8 +144,14 @@ static void find_processes(struct holders *holders, const char *name,
 				comm[strcspn(comm, "\n")] = '\0';
 			fclose(file);
 		}
-		add(holders, text_printf("%s is open in process %s (%s)", name,
-					 entry->d_name, comm));
+		if (disk)
+			add_holder(holders, HOLDER_PROCESS, disk,
+				   text_printf("%s", comm), atoi(entry->d_name),
+				   text_printf("/dev/%s is open in process %s (%s)",
+					       disk, entry->d_name, comm));
+		else
+			add(holders, text_printf("it is open in process %s (%s)",
+						 entry->d_name, comm));
 	}
 	if (dir)
 		closedir(dir);
@@ -135,16 +162,13 @@ static void find_of_part(struct holders *holders, const char *name,
 			 const char *sysfs, dev_t dev, bool lasting)
 {
 	struct stat node = { .st_mode = S_IFBLK, .st_rdev = dev };
-	char *path;
 
 	if (lasting) {
 		find_mounts(holders, name, dev);
 		find_stacked(holders, name, sysfs);
 		return;
 	}
-	path = text_printf("/dev/%s", name);
-	find_processes(holders, path, &node);
-	free(path);
+	find_processes(holders, name, &node);
 }
 
 static void find_of_disk(struct holders *holders, unsigned int index,
@@ -237,7 +261,7 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
 	device_list_of_parent(&disks, st);
 	add_disks(holders, "it is a parent of", &disks);
 	device_list_free(&disks);
-	find_processes(holders, "it", st);
+	find_processes(holders, NULL, st);
 }
 
 /**
@@ -258,6 +282,12 @@ const char *holders_text(const struct holders *holders)
  */
 void holders_free(struct holders *holders)
 {
+	for (size_t i = 0; i < holders->count; i++) {
+		free(holders->of_disk[i].device);
+		free(holders->of_disk[i].user);
+		free(holders->of_disk[i].text);
+	}
+	free(holders->of_disk);
 	free(holders->text);
 	free(holders->command);
 }

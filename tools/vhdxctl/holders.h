@@ -11,11 +11,43 @@
 #include "port.h"
 
 /**
+ * enum holder_kind - how a disk is used
+ * @HOLDER_MOUNT: mounted on a folder
+ * @HOLDER_DEVICE: part of another block device
+ * @HOLDER_PROCESS: open in a process
+ */
+enum holder_kind {
+	HOLDER_MOUNT,
+	HOLDER_DEVICE,
+	HOLDER_PROCESS,
+};
+
+/**
+ * struct holder - one who uses a disk
+ * @kind: how
+ * @device: what is used: path of the disk or of a partition of it
+ * @user: the folder, the path of the other device, or the process's name
+ * @pid: of the process
+ * @text: all of that in words
+ */
+struct holder {
+	enum holder_kind kind;
+	char *device;
+	char *user;
+	int pid;
+	char *text;
+};
+
+/**
  * struct holders - who uses a disk and its partitions, or an image
+ * @of_disk: each of those who use a disk
+ * @count: how many
  * @text: all of them in words, NULL where none was found
  * @command: a command that makes one of them let go, NULL where there is none
  */
 struct holders {
+	struct holder *of_disk;
+	size_t count;
 	char *text;
 	char *command;
 };

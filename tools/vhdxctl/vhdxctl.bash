@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach check compare convert create detach dump info list map help --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compact compare convert create detach dump help info list map status --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -70,15 +70,17 @@ _vhdxctl() {
 	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
 	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
+	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
+	compact:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
 	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
 	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach check compare convert create detach dump info list map' -- "$cur" ;;
-	detach:* | list:*)
+	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach dump info list map status' -- "$cur" ;;
+	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
 		_vhdxctl_words -f -- "$cur"

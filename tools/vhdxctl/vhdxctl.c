@@ -16,6 +16,7 @@
 static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_attach,
 	&vhdxctl_check,
+	&vhdxctl_compact,
 	&vhdxctl_compare,
 	&vhdxctl_convert,
 	&vhdxctl_create,
@@ -24,6 +25,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_info,
 	&vhdxctl_list,
 	&vhdxctl_map,
+	&vhdxctl_status,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)

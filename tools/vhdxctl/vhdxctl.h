@@ -23,6 +23,7 @@ struct vhdxctl_command {
 
 extern const struct vhdxctl_command vhdxctl_attach;
 extern const struct vhdxctl_command vhdxctl_check;
+extern const struct vhdxctl_command vhdxctl_compact;
 extern const struct vhdxctl_command vhdxctl_compare;
 extern const struct vhdxctl_command vhdxctl_convert;
 extern const struct vhdxctl_command vhdxctl_create;
@@ -31,6 +32,7 @@ extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
 extern const struct vhdxctl_command vhdxctl_map;
+extern const struct vhdxctl_command vhdxctl_status;
 
 int vhdxctl_help(const struct vhdxctl_command *command);
 int vhdxctl_usage(const struct vhdxctl_command *command);

@@ -122,13 +122,36 @@ static int backing_flush(struct vhdx_file *file)
 					    to_backing(file)->wb_err);
 }
 
+/*
+ * A work has the rights of the kernel: a file system over the network knows them
+ * as nobody's, and a local one gives them the space that is kept for root. So
+ * what changes size or space of the file is done with those of who attached it.
+ */
+static int backing_truncate(struct file *io, u64 size)
+{
+	const struct cred *saved = override_creds(io->f_cred);
+	int ret = vfs_truncate(&io->f_path, size);
+
+	revert_creds(saved);
+	return ret;
+}
+
+static int backing_fallocate(struct file *io, int mode, u64 offset, u64 len)
+{
+	const struct cred *saved = override_creds(io->f_cred);
+	int ret = vfs_fallocate(io, mode, offset, len);
+
+	revert_creds(saved);
+	return ret;
+}
+
 static int backing_resize(struct vhdx_file *file, u64 size)
 {
 	struct file *io = backing_io(file);
 
 	if (S_ISBLK(io_inode(io)->i_mode))
 		return size > i_size_read(io_inode(io)) ? -ENOSPC : -EOPNOTSUPP;
-	return vfs_truncate(&io->f_path, size);
+	return backing_truncate(io, size);
 }
 
 static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
@@ -157,15 +180,16 @@ static int backing_allocate(struct vhdx_file *file, u64 offset, u64 len)
 		return ret;
 	/* What a clone of the file shares would need space when written to. */
 	if (offset + len <= size)
-		ret = vfs_fallocate(io, FALLOC_FL_UNSHARE_RANGE, offset, len);
+		ret = backing_fallocate(io, FALLOC_FL_UNSHARE_RANGE, offset,
+					len);
 	if (ret == -EOPNOTSUPP)
-		ret = vfs_fallocate(io, 0, offset, len);
+		ret = backing_fallocate(io, 0, offset, len);
 	if (!ret && offset + len > size && READ_ONCE(zeroed_growth))
 		ret = write_zeros(file, max(offset, size),
 				  offset + len - max(offset, size));
 	/* What ran out of space half way has made the file longer, and keeps it. */
 	if (ret && i_size_read(io_inode(io)) > size)
-		vfs_truncate(&io->f_path, size);
+		backing_truncate(io, size);
 	return ret;
 }
 
@@ -175,11 +199,11 @@ static int backing_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
 	int ret = -EOPNOTSUPP;
 
 	if (unmap && to_backing(file)->can_punch)
-		ret = vfs_fallocate(io, FALLOC_FL_PUNCH_HOLE |
-				    FALLOC_FL_KEEP_SIZE, offset, len);
+		ret = backing_fallocate(io, FALLOC_FL_PUNCH_HOLE |
+					FALLOC_FL_KEEP_SIZE, offset, len);
 	if (ret == -EOPNOTSUPP)
-		ret = vfs_fallocate(io, FALLOC_FL_ZERO_RANGE |
-				    FALLOC_FL_KEEP_SIZE, offset, len);
+		ret = backing_fallocate(io, FALLOC_FL_ZERO_RANGE |
+					FALLOC_FL_KEEP_SIZE, offset, len);
 	/* EINVAL: not aligned to the sectors of the device. */
 	if (ret == -EOPNOTSUPP || ret == -EINVAL)
 		ret = write_zeros(file, offset, len);
@@ -492,6 +516,23 @@ unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing)
 		return max(bdev_discard_granularity(I_BDEV(inode)),
 			   bdev_logical_block_size(I_BDEV(inode)));
 	return i_blocksize(inode);
+}
+
+/**
+ * vhdx_backing_used() - what the file takes of its file system
+ * @backing: the file
+ *
+ * Context: process context, may sleep.
+ * Return: bytes; 0 for a device, and where the file system does not say.
+ */
+u64 vhdx_backing_used(const struct vhdx_backing *backing)
+{
+	struct kstat stat;
+
+	if (vfs_getattr(&backing->io->f_path, &stat, STATX_BLOCKS,
+			AT_STATX_SYNC_AS_STAT))
+		return 0;
+	return stat.blocks << SECTOR_SHIFT;
 }
 
 /**

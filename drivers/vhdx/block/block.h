@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/llist.h>
+#include <linux/mutex.h>
 #include <linux/workqueue.h>
 
 #include "compat/compat.h"
@@ -62,6 +63,7 @@ struct vhdx_backing {
 enum vhdx_device_state {
 	VHDX_DEVICE_ATTACHING,
 	VHDX_DEVICE_ATTACHED,
+	VHDX_DEVICE_CHANGING,
 	VHDX_DEVICE_DETACHING,
 };
 
@@ -102,8 +104,12 @@ struct vhdx_queue {
  * @writable: attached for writing
  * @failed: the journal has given up, and that was said
  * @discard: the disk can discard
+ * @replayed: changes that the logs of the chain held when it was attached
  * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
- * @image: with its chain of parents; ours
+ * @autoclear_work: detaches it when its last user has gone
+ * @image: with its chain of parents; ours. Changes while requests are held back
+ * @image_lock: held to change @image, and by who looks at it elsewhere than for
+ *	a request, or as the owner of the device
  * @backing: the file of @image
  * @shrink_link: in the list of those whose memory can be taken away
  * @disk: the gendisk
@@ -121,8 +127,11 @@ struct vhdx_device {
 	bool writable;
 	bool failed;
 	bool discard;
+	u64 replayed;
 	enum vhdx_autoclear autoclear;
+	struct work_struct autoclear_work;
 	struct vhdx_image *image;
+	struct mutex image_lock;	/* @image */
 	struct vhdx_backing *backing;
 	struct list_head shrink_link;
 	struct gendisk *disk;
@@ -148,6 +157,7 @@ void vhdx_backing_close(struct vhdx_backing *backing);
 void vhdx_backing_set_user(struct vhdx_backing *backing, int index,
 			   bool is_parent);
 unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing);
+u64 vhdx_backing_used(const struct vhdx_backing *backing);
 bool vhdx_backing_start_write(struct kiocb *iocb, bool wait);
 void vhdx_backing_end_write(struct kiocb *iocb);
 
@@ -155,6 +165,9 @@ void vhdx_backing_end_write(struct kiocb *iocb);
 struct vhdx_image *vhdx_chain_open(struct file **files, u32 count,
 				   unsigned int flags, char *error);
 void vhdx_chain_close(struct vhdx_image *image);
+
+/* change.c */
+int vhdx_device_compact(int index, u64 *freed, char *error);
 
 /* control.c */
 int __init vhdx_control_register(void);
@@ -169,12 +182,21 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 				       struct vhdx_image *image, char *error);
 int vhdx_device_add(struct vhdx_device *device, char *error);
 int vhdx_device_destroy(struct vhdx_device *device);
+struct vhdx_device *vhdx_device_claim(int index, enum vhdx_device_state state);
+void vhdx_device_unclaim(struct vhdx_device *device);
 int vhdx_device_detach(int index, bool lazy, int *unclean);
 void vhdx_device_fail(struct vhdx_device *device);
 
 /* request.c */
 int vhdx_requests_init(struct vhdx_device *device);
+int vhdx_requests_call(struct vhdx_device *device,
+		       int (*fn)(struct vhdx_device *device, void *data),
+		       void *data);
 int vhdx_requests_finish(struct vhdx_device *device);
+int vhdx_requests_hold(struct vhdx_device *device);
+void vhdx_requests_release(struct vhdx_device *device);
+void vhdx_requests_set_image(struct vhdx_device *device,
+			     struct vhdx_image *image);
 void vhdx_requests_exit(struct vhdx_device *device);
 void vhdx_device_changed(struct vhdx_device *device);
 

@@ -232,6 +232,47 @@ static long vhdx_ctl_detach(struct vhdx_ctl_detach __user *arg)
 	return ret;
 }
 
+static int vhdx_change_check(const struct vhdx_ctl_change *change,
+			     char *error)
+{
+	if (change->flags)
+		return vhdx_refuse(error, -EINVAL, "unknown flags 0x%x",
+				   change->flags);
+	if (change->reserved || change->freed ||
+	    memchr_inv(change->reserved2, 0, sizeof(change->reserved2)) ||
+	    change->disk_size)
+		return vhdx_refuse(error, -EINVAL,
+				   "reserved fields are not zero");
+	return 0;
+}
+
+static long vhdx_ctl_change(struct vhdx_ctl_change __user *arg)
+{
+	struct vhdx_ctl_change *change;
+	long ret;
+
+	change = vhdx_copy_arg(arg, sizeof(*change));
+	if (IS_ERR(change))
+		return PTR_ERR(change);
+	memset(change->error, 0, VHDX_ERROR_SIZE);
+	if (copy_to_user(arg->error, change->error, VHDX_ERROR_SIZE)) {
+		ret = -EFAULT;
+		goto out;
+	}
+	ret = vhdx_change_check(change, change->error);
+	if (!ret)
+		ret = vhdx_device_compact(change->index, &change->freed,
+					  change->error);
+	if (ret && *change->error)
+		pr_err("vhdx%d: %s\n", change->index, change->error);
+	/* Should this get lost, the errno still tells, and so does the disk. */
+	if (copy_to_user(arg, change, sizeof(*change)))
+		pr_debug("no place for: %s\n", change->error);
+out:
+	kfree(change);
+	return ret;
+}
+
 static long vhdx_control_ioctl(struct file *file, unsigned int cmd,
 			       unsigned long arg)
 {
@@ -247,6 +288,8 @@ static long vhdx_control_ioctl(struct file *file, unsigned int cmd,
 		return vhdx_ctl_attach(uarg);
 	case VHDX_CTL_DETACH:
 		return vhdx_ctl_detach(uarg);
+	case VHDX_CTL_COMPACT:
+		return vhdx_ctl_change(uarg);
 	default:
 		return -ENOTTY;
 	}

@@ -10,9 +10,10 @@
  * partition scan reads from the disk with open_mutex held.
  *
  * A disk may also go by itself, when its last user closes it (autoclear, and
- * detach --lazy). That close holds open_mutex, so a work does the rest; one work
- * for all disks, that looks for those whose time has come, so none must outlive
- * its disk.
+ * detach --lazy). That close holds open_mutex, so a work does the rest; each disk
+ * has its own, since it waits for as long as the file below takes. It is queued
+ * under open_mutex of a disk that may be opened, or under vhdx_devices_mutex of a
+ * device in ATTACHED, so whoever marks a disk as dying has seen the last of it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -29,9 +30,8 @@
 static DEFINE_IDR(vhdx_devices);
 static DEFINE_MUTEX(vhdx_devices_mutex);
 
-static void vhdx_autoclear_work(struct work_struct *work);
-static DECLARE_WORK(vhdx_autoclear, vhdx_autoclear_work);
 static struct workqueue_struct *vhdx_autoclear_wq;
+static void vhdx_autoclear_work(struct work_struct *work);
 
 static unsigned int growth_mib = 64;
 module_param(growth_mib, uint, 0644);
@@ -66,7 +66,7 @@ static void vhdx_disk_release(COMPAT_RELEASE_ARGS)
 	struct vhdx_device *device = disk->private_data;
 
 	if (vhdx_device_may_clear(device))
-		queue_work(vhdx_autoclear_wq, &vhdx_autoclear);
+		queue_work(vhdx_autoclear_wq, &device->autoclear_work);
 }
 
 /*
@@ -178,6 +178,16 @@ static int vhdx_device_choose_io(struct vhdx_device *device, unsigned int flags,
 	return 0;
 }
 
+static u64 vhdx_device_replayed(const struct vhdx_device *device)
+{
+	const struct vhdx_image *image;
+	u64 replayed = 0;
+
+	for (image = device->image; image; image = image->parent)
+		replayed += image->log.descriptors;
+	return replayed;
+}
+
 static void vhdx_device_set_user(const struct vhdx_device *device)
 {
 	const struct vhdx_image *image;
@@ -245,6 +255,9 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 	device->discard = vhdx_device_can_discard(device, flags);
 	if (flags & VHDX_ATTACH_AUTOCLEAR)
 		device->autoclear = VHDX_AUTOCLEAR_UNCLAIMED;
+	INIT_WORK(&device->autoclear_work, vhdx_autoclear_work);
+	mutex_init(&device->image_lock);
+	device->replayed = vhdx_device_replayed(device);
 	image->growth_step = (u64)clamp(growth_mib, 1U, 65536U) * SZ_1M;
 	ret = vhdx_device_choose_io(device, flags, error);
 	if (ret)
@@ -320,16 +333,47 @@ int vhdx_device_destroy(struct vhdx_device *device)
 	return ret;
 }
 
-/*
- * Whoever wants to detach the device may have it from now on. Its last user may
- * have gone before.
+/**
+ * vhdx_device_claim() - take a device out of ATTACHED
+ * @index: N of /dev/vhdxN
+ * @state: to go into
+ *
+ * Context: process context, may sleep.
+ * Return: the device, the caller's until it is detached or given to
+ * vhdx_device_unclaim(); or an ERR_PTR: -ENXIO: there is no such disk; -EBUSY:
+ * somebody else has it.
  */
-static void vhdx_device_release_state(struct vhdx_device *device)
+struct vhdx_device *vhdx_device_claim(int index, enum vhdx_device_state state)
+{
+	struct vhdx_device *device;
+
+	mutex_lock(&vhdx_devices_mutex);
+	device = idr_find(&vhdx_devices, index);
+	if (!device)
+		device = ERR_PTR(-ENXIO);
+	else if (device->state != VHDX_DEVICE_ATTACHED)
+		device = ERR_PTR(-EBUSY);
+	else
+		device->state = state;
+	mutex_unlock(&vhdx_devices_mutex);
+	return device;
+}
+
+/**
+ * vhdx_device_unclaim() - let go of a device
+ * @device: the caller's; who wants to detach it may have it from now on
+ *
+ * Its last user may have gone in the meantime.
+ *
+ * Context: process context, may sleep.
+ */
+void vhdx_device_unclaim(struct vhdx_device *device)
 {
 	mutex_lock(&vhdx_devices_mutex);
 	device->state = VHDX_DEVICE_ATTACHED;
+	if (vhdx_device_may_clear(device))
+		queue_work(vhdx_autoclear_wq, &device->autoclear_work);
 	mutex_unlock(&vhdx_devices_mutex);
-	queue_work(vhdx_autoclear_wq, &vhdx_autoclear);
 }
 
 static void vhdx_device_announce(const struct vhdx_device *device)
@@ -405,9 +449,15 @@ static int vhdx_device_remove(struct vhdx_device *device, bool lazy,
 
 	ret = vhdx_device_mark_dying(device, lazy);
 	if (ret) {
-		vhdx_device_release_state(device);
+		vhdx_device_unclaim(device);
 		return ret == -EBUSY && lazy ? 0 : ret;
 	}
+
+	/* Nobody queues it any more; and this may be it. */
+	if (current_work() == &device->autoclear_work)
+		cancel_work(&device->autoclear_work);
+	else
+		cancel_work_sync(&device->autoclear_work);
 
 	/* Waits for the requests in flight. */
 	del_gendisk(device->disk);
@@ -444,7 +494,7 @@ int vhdx_device_add(struct vhdx_device *device, char *error)
 	if (fatal_signal_pending(current))
 		vhdx_device_remove(device, true, &unclean);
 	else
-		vhdx_device_release_state(device);
+		vhdx_device_unclaim(device);
 	return 0;
 }
 
@@ -465,49 +515,28 @@ int vhdx_device_add(struct vhdx_device *device, char *error)
 int vhdx_device_detach(int index, bool lazy, int *unclean)
 {
 	struct vhdx_device *device;
-	int ret = 0;
 
-	mutex_lock(&vhdx_devices_mutex);
-	device = idr_find(&vhdx_devices, index);
-	if (!device)
-		ret = -ENXIO;
-	else if (device->state != VHDX_DEVICE_ATTACHED)
-		ret = -EBUSY;
-	else
-		device->state = VHDX_DEVICE_DETACHING;
-	mutex_unlock(&vhdx_devices_mutex);
-	if (ret)
-		return ret;
+	device = vhdx_device_claim(index, VHDX_DEVICE_DETACHING);
+	if (IS_ERR(device))
+		return PTR_ERR(device);
 	return vhdx_device_remove(device, lazy, unclean);
-}
-
-/* One whose last user has gone, in state DETACHING; or NULL. */
-static struct vhdx_device *vhdx_device_find_cleared(void)
-{
-	struct vhdx_device *device, *found = NULL;
-	unsigned long next, index;
-
-	mutex_lock(&vhdx_devices_mutex);
-	/* Without _ul it warns when the last number of all is taken. */
-	idr_for_each_entry_ul(&vhdx_devices, device, next, index) {
-		if (device->state != VHDX_DEVICE_ATTACHED ||
-		    !vhdx_device_may_clear(device))
-			continue;
-		device->state = VHDX_DEVICE_DETACHING;
-		found = device;
-		break;
-	}
-	mutex_unlock(&vhdx_devices_mutex);
-	return found;
 }
 
 static void vhdx_autoclear_work(struct work_struct *work)
 {
-	struct vhdx_device *device;
+	struct vhdx_device *device =
+		container_of(work, struct vhdx_device, autoclear_work);
+	bool clear;
 	int unclean;
 
+	mutex_lock(&vhdx_devices_mutex);
+	clear = device->state == VHDX_DEVICE_ATTACHED &&
+		vhdx_device_may_clear(device);
+	if (clear)
+		device->state = VHDX_DEVICE_DETACHING;
+	mutex_unlock(&vhdx_devices_mutex);
 	/* Opened again in between, it stays, and its next close comes here. */
-	while ((device = vhdx_device_find_cleared()))
+	if (clear)
 		vhdx_device_remove(device, false, &unclean);
 }
 
@@ -519,7 +548,7 @@ static void vhdx_autoclear_work(struct work_struct *work)
  */
 int __init vhdx_devices_init(void)
 {
-	vhdx_autoclear_wq = alloc_ordered_workqueue("vhdx_autoclear", 0);
+	vhdx_autoclear_wq = alloc_workqueue("vhdx_autoclear", WQ_UNBOUND, 0);
 	return vhdx_autoclear_wq ? 0 : -ENOMEM;
 }
 

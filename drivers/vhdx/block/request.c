@@ -95,6 +95,8 @@ void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret)
 	if (ret == -EDQUOT || ret == -EFBIG)
 		ret = -ENOSPC;
 	cmd->status = errno_to_blk_status(ret);
+	/* through with the image; pairs with vhdx_requests_under_way() */
+	smp_mb__before_atomic();
 	atomic_dec(&vhdx_cmd_queue(cmd)->busy);
 	blk_mq_complete_request(blk_mq_rq_from_pdu(cmd));
 }
@@ -236,6 +238,8 @@ static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 		return;
 	}
 	vhdx_cmd_end_extent(cmd, 0);
+	/* as in vhdx_cmd_complete() */
+	smp_mb__before_atomic();
 	atomic_dec(&queue->busy);
 	__rq_for_each_bio(bio, rq)
 		zero_fill_bio(bio);
@@ -322,6 +326,8 @@ static void vhdx_journal_work(struct work_struct *work)
 	vhdx_image_work(device->image);
 	if (vhdx_image_failed(device->image))
 		vhdx_device_fail(device);
+	else if (vhdx_image_wants_commit(device->image))
+		vhdx_device_changed(device);
 	vhdx_io_restore(flags);
 }
 
@@ -383,8 +389,7 @@ int vhdx_requests_init(struct vhdx_device *device)
 	}
 	INIT_WORK(&device->journal_work, vhdx_journal_work);
 	INIT_DELAYED_WORK(&device->commit_work, vhdx_commit_work);
-	device->image->owner = device;
-	device->image->kick = vhdx_image_kick;
+	vhdx_requests_set_image(device, device->image);
 
 	/*
 	 * Unbound: at depth the submitting CPU has enough to do with the
@@ -415,53 +420,164 @@ out:
 }
 
 /**
- * struct vhdx_finish - the end of writing, on its way through a work
- * @work: does it
- * @image: what is to be left clean
- * @ret: how that went
+ * struct vhdx_call - a function on its way through a work
+ * @work: calls it
+ * @fn: the function
+ * @device: for it
+ * @data: likewise
+ * @ret: what it returned
  */
-struct vhdx_finish {
+struct vhdx_call {
 	struct work_struct work;
-	struct vhdx_image *image;
+	int (*fn)(struct vhdx_device *device, void *data);
+	struct vhdx_device *device;
+	void *data;
 	int ret;
 };
 
-static void vhdx_finish_work(struct work_struct *work)
+static void vhdx_call_work(struct work_struct *work)
 {
-	struct vhdx_finish *finish =
-		container_of(work, struct vhdx_finish, work);
+	struct vhdx_call *call = container_of(work, struct vhdx_call, work);
 	unsigned int flags = vhdx_io_save();
 
-	finish->ret = vhdx_image_finish(finish->image);
+	call->ret = call->fn(call->device, call->data);
 	vhdx_io_restore(flags);
+}
+
+/**
+ * vhdx_requests_call() - have a work do what changes an image
+ * @device: no request of it is under way
+ * @fn: does it, under vhdx_io_save()
+ * @data: for @fn
+ *
+ * A signal or a limit on file sizes is the affair of the task that asks for it,
+ * and must not make a write of the journal fail.
+ *
+ * Context: process context, may sleep.
+ * Return: what @fn returned.
+ */
+int vhdx_requests_call(struct vhdx_device *device,
+		       int (*fn)(struct vhdx_device *device, void *data),
+		       void *data)
+{
+	struct vhdx_call call = { .fn = fn, .device = device, .data = data };
+
+	INIT_WORK_ONSTACK(&call.work, vhdx_call_work);
+	queue_work(device->workqueue, &call.work);
+	flush_work(&call.work);
+	destroy_work_on_stack(&call.work);
+	return call.ret;
+}
+
+/* When no request is left: nobody calls image/ any more. */
+static void vhdx_requests_settle(struct vhdx_device *device)
+{
+	cancel_delayed_work_sync(&device->commit_work);
+	do {
+		/* A work may still be returning from its last request. */
+		drain_workqueue(device->local_wq);
+		drain_workqueue(device->workqueue);
+		/* A commit that has failed asks for another one. */
+	} while (cancel_delayed_work_sync(&device->commit_work) ||
+		 work_busy(&device->journal_work));
+}
+
+static int vhdx_finish(struct vhdx_device *device, void *data)
+{
+	return vhdx_image_finish(device->image);
 }
 
 /**
  * vhdx_requests_finish() - wait for all that is done for a device, and end it
  * @device: no request of it is left
  *
- * When this returns nobody calls image/ any more. The image is left clean by a
- * work: a signal or a limit on file sizes is the affair of the task that
- * detaches, and must not make a write of the journal fail.
+ * When this returns nobody calls image/ any more.
  *
  * Context: process context, may sleep.
  * Return: 0, or the negative errno of why the image's log is to be replayed.
  */
 int vhdx_requests_finish(struct vhdx_device *device)
 {
-	struct vhdx_finish finish = { .image = device->image };
-
-	cancel_delayed_work_sync(&device->commit_work);
-	/* A work may still be returning from its last request. */
-	drain_workqueue(device->local_wq);
-	drain_workqueue(device->workqueue);
+	vhdx_requests_settle(device);
 	if (!device->writable)
 		return 0;
-	INIT_WORK_ONSTACK(&finish.work, vhdx_finish_work);
-	queue_work(device->workqueue, &finish.work);
-	flush_work(&finish.work);
-	destroy_work_on_stack(&finish.work);
-	return finish.ret;
+	return vhdx_requests_call(device, vhdx_finish, NULL);
+}
+
+static bool vhdx_requests_under_way(struct vhdx_device *device)
+{
+	struct vhdx_queue *queue;
+	bool any = false;
+
+	for (queue = device->queue;
+	     queue < device->queue + VHDX_MAX_QUEUES; queue++) {
+		/* Held back in the middle of a batch, its end does not come. */
+		if (!llist_empty(&queue->list))
+			queue_work(device->workqueue, &queue->work);
+		/* pairs with vhdx_cmd_complete(): it is through with the image */
+		any |= atomic_read_acquire(&queue->busy);
+	}
+	return any;
+}
+
+/**
+ * vhdx_requests_hold() - keep requests from a device for a while
+ * @device: claimed by the caller
+ *
+ * Those that have come are carried out; who sends more waits. Nobody calls image/
+ * or touches the file when this succeeds.
+ *
+ * The queue is quiesced, not frozen: what has to be waited for are the requests
+ * that have reached us, and who waits for a dead host can be killed. A freeze
+ * would also tie the locks of the file system below to those of the one above,
+ * which may be of one type and look like one lock to lockdep.
+ *
+ * Context: process context, may sleep.
+ * Return: 0, and vhdx_requests_release() must follow; or -EINTR: killed.
+ */
+int vhdx_requests_hold(struct vhdx_device *device)
+{
+	blk_mq_quiesce_queue(device->disk->queue);
+	while (vhdx_requests_under_way(device)) {
+		if (fatal_signal_pending(current)) {
+			blk_mq_unquiesce_queue(device->disk->queue);
+			return -EINTR;
+		}
+		schedule_timeout_killable(1);
+	}
+	vhdx_requests_settle(device);
+	return 0;
+}
+
+/**
+ * vhdx_requests_release() - let requests come again
+ * @device: after vhdx_requests_hold()
+ *
+ * Context: process context.
+ */
+void vhdx_requests_release(struct vhdx_device *device)
+{
+	/* Asked for before, or not done for want of space. */
+	if (device->writable)
+		vhdx_device_changed(device);
+	blk_mq_unquiesce_queue(device->disk->queue);
+}
+
+/**
+ * vhdx_requests_set_image() - have requests carried out on another image
+ * @device: its requests are held back, or it has none yet
+ * @image: of the same file, with the same parents
+ *
+ * Context: process context, may sleep.
+ */
+void vhdx_requests_set_image(struct vhdx_device *device,
+			     struct vhdx_image *image)
+{
+	image->owner = device;
+	image->kick = vhdx_image_kick;
+	mutex_lock(&device->image_lock);
+	device->image = image;
+	mutex_unlock(&device->image_lock);
 }
 
 /**

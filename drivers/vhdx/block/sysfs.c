@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /sys/block/vhdxN/vhdx/: what losetup shows of a loop device, and what there is
- * to say of an image. The attributes come and go with the disk, so its image
- * and file are there whenever one is read.
+ * to say of an image. The attributes come and go with the disk, so it has an image
+ * and a file whenever one is read.
  */
 #include <linux/sysfs.h>
 
@@ -28,34 +28,6 @@ static ssize_t backing_file_show(struct device *dev,
 	return length;
 }
 static DEVICE_ATTR_RO(backing_file);
-
-/*
- * A line each, the image's own parent first. Where a page ends before they do,
- * the last line is "...", which is no path.
- */
-static ssize_t parents_show(struct device *dev, struct device_attribute *attr,
-			    char *buf)
-{
-	const size_t room = PAGE_SIZE - sizeof("...\n");
-	const struct vhdx_image *image;
-	size_t at = 0, length;
-	const char *path;
-
-	for (image = to_device(dev)->image->parent; image;
-	     image = image->parent) {
-		/* The newline takes the place of the NUL. */
-		path = file_path(vhdx_backing_of(image)->io, buf + at,
-				 room - at);
-		if (IS_ERR(path))
-			return at + sysfs_emit_at(buf, at, "...\n");
-		length = strlen(path);
-		memmove(buf + at, path, length);
-		at += length;
-		buf[at++] = '\n';
-	}
-	return at;
-}
-static DEVICE_ATTR_RO(parents);
 
 static ssize_t backing_dev_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
@@ -102,33 +74,76 @@ static ssize_t dio_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(dio);
 
-static ssize_t type_show(struct device *dev, struct device_attribute *attr,
-			 char *buf)
-{
-	return sysfs_emit(buf, "%s\n", vhdx_image_type(to_device(dev)->image));
-}
-static DEVICE_ATTR_RO(type);
+/* --- what the image says; it may be another one from one look to the next --- */
 
-static ssize_t disk_id_show(struct device *dev, struct device_attribute *attr,
-			    char *buf)
+static ssize_t show_image(struct device *dev, char *buf,
+			  ssize_t (*emit)(const struct vhdx_image *image,
+					  char *buf))
+{
+	struct vhdx_device *device = to_device(dev);
+	ssize_t length;
+
+	mutex_lock(&device->image_lock);
+	length = emit(device->image, buf);
+	mutex_unlock(&device->image_lock);
+	return length;
+}
+
+#define VHDX_IMAGE_ATTR(name)						\
+static ssize_t name##_show(struct device *dev,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	return show_image(dev, buf, name##_emit);			\
+}									\
+static DEVICE_ATTR_RO(name)
+
+/*
+ * A line each, the image's own parent first. Where a page ends before they do,
+ * the last line is "...", which is no path.
+ */
+static ssize_t parents_emit(const struct vhdx_image *image, char *buf)
+{
+	const size_t room = PAGE_SIZE - sizeof("...\n");
+	size_t at = 0, length;
+	const char *path;
+
+	for (image = image->parent; image; image = image->parent) {
+		/* The newline takes the place of the NUL. */
+		path = file_path(vhdx_backing_of(image)->io, buf + at,
+				 room - at);
+		if (IS_ERR(path))
+			return at + sysfs_emit_at(buf, at, "...\n");
+		length = strlen(path);
+		memmove(buf + at, path, length);
+		at += length;
+		buf[at++] = '\n';
+	}
+	return at;
+}
+VHDX_IMAGE_ATTR(parents);
+
+static ssize_t type_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", vhdx_image_type(image));
+}
+VHDX_IMAGE_ATTR(type);
+
+static ssize_t disk_id_emit(const struct vhdx_image *image, char *buf)
 {
 	char guid[VHDX_GUID_CHARS + 1];
 
-	vhdx_guid_print(guid, &to_device(dev)->image->metadata.virtual_disk_id);
+	vhdx_guid_print(guid, &image->metadata.virtual_disk_id);
 	return sysfs_emit(buf, "%s\n", guid);
 }
-static DEVICE_ATTR_RO(disk_id);
+VHDX_IMAGE_ATTR(disk_id);
 
-static ssize_t block_size_show(struct device *dev,
-			       struct device_attribute *attr, char *buf)
+static ssize_t block_size_emit(const struct vhdx_image *image, char *buf)
 {
-	return sysfs_emit(buf, "%u\n",
-			  to_device(dev)->image->metadata.block_size);
+	return sysfs_emit(buf, "%u\n", image->metadata.block_size);
 }
-static DEVICE_ATTR_RO(block_size);
+VHDX_IMAGE_ATTR(block_size);
 
-static ssize_t log_state_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
+static ssize_t log_state_emit(const struct vhdx_image *image, char *buf)
 {
 	static const char * const name[] = {
 		[VHDX_LOG_CLEAN] = "clean",
@@ -137,18 +152,52 @@ static ssize_t log_state_show(struct device *dev,
 		[VHDX_LOG_FAILED] = "failed",
 	};
 
-	return sysfs_emit(buf, "%s\n",
-			  name[vhdx_image_log_state(to_device(dev)->image)]);
+	return sysfs_emit(buf, "%s\n", name[vhdx_image_log_state(image)]);
 }
-static DEVICE_ATTR_RO(log_state);
+VHDX_IMAGE_ATTR(log_state);
 
-static ssize_t allocated_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
+static ssize_t allocated_emit(const struct vhdx_image *image, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n",
-			  vhdx_image_allocated(to_device(dev)->image));
+	return sysfs_emit(buf, "%llu\n", vhdx_image_allocated(image));
 }
-static DEVICE_ATTR_RO(allocated);
+VHDX_IMAGE_ATTR(allocated);
+
+static ssize_t file_size_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->file_size));
+}
+VHDX_IMAGE_ATTR(file_size);
+
+static ssize_t new_blocks_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->stats.new_blocks));
+}
+VHDX_IMAGE_ATTR(new_blocks);
+
+static ssize_t commits_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->stats.commits));
+}
+VHDX_IMAGE_ATTR(commits);
+
+static ssize_t generations_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->stats.generations));
+}
+VHDX_IMAGE_ATTR(generations);
+
+static ssize_t flushes_emit(const struct vhdx_image *image, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->stats.flushes));
+}
+VHDX_IMAGE_ATTR(flushes);
+
+static ssize_t replayed_show(struct device *dev, struct device_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", to_device(dev)->replayed);
+}
+static DEVICE_ATTR_RO(replayed);
 
 static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_backing_file.attr,
@@ -164,6 +213,12 @@ static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_block_size.attr,
 	&dev_attr_log_state.attr,
 	&dev_attr_allocated.attr,
+	&dev_attr_file_size.attr,
+	&dev_attr_replayed.attr,
+	&dev_attr_new_blocks.attr,
+	&dev_attr_commits.attr,
+	&dev_attr_generations.attr,
+	&dev_attr_flushes.attr,
 	NULL
 };
 

@@ -56,7 +56,8 @@ int vhdx_bitmaps_create(struct vhdx_image *img, struct vhdx_error *err)
 	u64 chunks = img->geometry.chunks;
 	struct vhdx_bitmaps *bitmaps;
 
-	bitmaps = kvzalloc(struct_size(bitmaps, chunk, chunks), GFP_KERNEL);
+	bitmaps = kvzalloc(struct_size(bitmaps, chunk, chunks),
+			   VHDX_GFP_SIZED);
 	if (!bitmaps)
 		return vhdx_no_memory(err, "sector bitmap block",
 				      img->bat_region->file_offset);

@@ -270,7 +270,7 @@ int vhdx_block_map_load(struct vhdx_image *img, struct vhdx_space *space,
 		pages = img->bat_region->length / PAGE_BYTES;
 	}
 
-	map = kvzalloc(struct_size(map, page, pages), GFP_KERNEL);
+	map = kvzalloc(struct_size(map, page, pages), VHDX_GFP_SIZED);
 	buf = kvmalloc(READ_BYTES, GFP_KERNEL);
 	if (map)
 		map->pages = pages;

@@ -536,7 +536,7 @@ static int check_locator(struct checker *c)
 	if (!item_is_usable(c, item))
 		return 0;
 	offset = img->metadata_region->file_offset + item->offset;
-	img->locator_item = kvmalloc(max(item->length, 1U), GFP_KERNEL);
+	img->locator_item = kvmalloc(max(item->length, 1U), VHDX_GFP_SIZED);
 	if (!img->locator_item)
 		return vhdx_no_memory(c->err, "parent locator", offset);
 	ret = vhdx_metadata_read_item(img, item, img->locator_item,

@@ -13,7 +13,7 @@
 
 static int flush(struct vhdx_journal *j)
 {
-	int ret = j->img->file->ops->flush(j->img->file);
+	int ret = vhdx_journal_flush(j);
 
 	if (ret)
 		vhdx_journal_latch(j, ret);
@@ -258,9 +258,62 @@ void vhdx_journal_cut(struct vhdx_journal *j)
 	release_runs(img->space, &j->freed_durable);
 	release_runs(img->space, &j->draining);
 	vhdx_space_drop_fresh(img->space);
+	/* All of these are gaps now. */
+	j->gap_cursor = 0;
 	end = max(vhdx_space_end(img->space), j->cut_limit);
 	if (end >= img->file_size)
 		return;
 	if (!img->file->ops->resize(img->file, end))
 		img->file_size = end;
+}
+
+/* Nobody needs it, and no one has to know what is in it. */
+static int punch_gaps(struct vhdx_journal *j)
+{
+	struct vhdx_image *img = j->img;
+	u64 end = vhdx_space_end(img->space);
+	u64 offset, length, from;
+	int ret;
+
+	end = min(end, ALIGN_DOWN(img->file_size, VHDX_MIB));
+	for (from = 0;; from = offset + length) {
+		offset = vhdx_space_next_gap(img->space, from, end, &length);
+		if (offset == U64_MAX)
+			return 0;
+		ret = img->file->ops->zero(img->file, offset, length, true);
+		if (ret)
+			return ret;
+	}
+}
+
+/**
+ * vhdx_image_give_back() - give the host what the file has and does not use
+ * @img: open for writing; vhdx_image_finish() has left it clean
+ * @punch: the host can take space out of the middle of the file
+ *
+ * Gaps between the blocks, and the tail behind the last one. What is in use stays
+ * where it is. An image with LeaveBlocksAllocated keeps all.
+ *
+ * Context: the worker's place, may sleep; no kick comes in the meantime.
+ * Return: 0 or a negative errno; vhdx_image_failed() says whether it may be
+ * written to any more.
+ */
+int vhdx_image_give_back(struct vhdx_image *img, bool punch)
+{
+	struct vhdx_journal *j = img->journal;
+	int ret = j->failed;
+
+	if (ret || img->metadata.leave_blocks_allocated)
+		return ret;
+	/* The first change: a guest does not see it, but who has a copy does. */
+	if (!j->guids_changed) {
+		ret = vhdx_journal_change_guids(j, false);
+		if (ret) {
+			if (!vhdx_is_no_space(ret))
+				vhdx_journal_latch(j, ret);
+			return ret;
+		}
+	}
+	vhdx_journal_cut(j);
+	return punch ? punch_gaps(j) : 0;
 }

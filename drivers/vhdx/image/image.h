@@ -49,6 +49,20 @@ struct vhdx_bat_counts {
 };
 
 /**
+ * struct vhdx_image_stats - what was done while an image was open for writing
+ * @new_blocks: payload blocks that got a place in the file
+ * @commits: entries written to the log
+ * @generations: of the log, begun
+ * @flushes: of the file, by the journal
+ */
+struct vhdx_image_stats {
+	u64 new_blocks;
+	u64 commits;
+	u64 generations;
+	u64 flushes;
+};
+
+/**
  * struct vhdx_image - an open image
  * What is not said to change is fixed when vhdx_image_open() returns; callers
  * read it without a lock and never write it.
@@ -71,6 +85,7 @@ struct vhdx_bat_counts {
  *	where a differencing image was opened by itself
  * @counts: of the BAT as it is in memory; may be read at any time, each by
  *	READ_ONCE()
+ * @stats: may be read at any time, each by READ_ONCE()
  * @log: what the log held
  * @kick: the owner's, set before the first change: have vhdx_image_work()
  *	called soon; from any context
@@ -94,6 +109,7 @@ struct vhdx_image {
 	const struct vhdx_region *metadata_region;
 	struct vhdx_image *parent;
 	struct vhdx_bat_counts counts;
+	struct vhdx_image_stats stats;
 	struct vhdx_log_info log;
 	void (*kick)(struct vhdx_image *img);
 	u64 growth_step;
@@ -286,10 +302,12 @@ void vhdx_write_end(struct vhdx_image *img, struct vhdx_write *write,
 int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write);
 void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush);
 void vhdx_image_commit(struct vhdx_image *img);
+bool vhdx_image_wants_commit(const struct vhdx_image *img);
 int vhdx_image_failed(const struct vhdx_image *img);
 enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img);
 u64 vhdx_image_end(const struct vhdx_image *img);
 void vhdx_image_work(struct vhdx_image *img);
 int vhdx_image_finish(struct vhdx_image *img);
+int vhdx_image_give_back(struct vhdx_image *img, bool punch);
 
 #endif

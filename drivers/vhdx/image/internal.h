@@ -8,6 +8,12 @@
 #include "image.h"
 #include "overlay.h"
 
+/*
+ * For memory whose size an image dictates: whoever opens it is told that there is
+ * none, rather than everybody pressed for it, or the kernel log filled.
+ */
+#define VHDX_GFP_SIZED	(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 int vhdx_image_read(const struct vhdx_image *img, void *buf, size_t len,
 		    u64 offset);
 int vhdx_image_next_data(const struct vhdx_image *img, u64 offset, u64 *data);

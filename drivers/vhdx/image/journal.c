@@ -84,7 +84,7 @@ static struct vhdx_file *file_of(const struct vhdx_journal *j)
 
 static int flush_file(struct vhdx_journal *j)
 {
-	return file_of(j)->ops->flush(file_of(j));
+	return vhdx_journal_flush(j);
 }
 
 static int write_file(struct vhdx_journal *j, const void *buf, size_t len,
@@ -278,6 +278,7 @@ static void undo_snapshot(struct vhdx_journal *j, u32 n,
 	j->hides |= hides;
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
+	j->commit_failed = true;
 }
 
 static void keep_snapshot(struct vhdx_journal *j, u32 n,
@@ -299,6 +300,7 @@ static void keep_snapshot(struct vhdx_journal *j, u32 n,
 	list_splice_tail_init(freed, &j->freed_durable);
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
+	j->commit_failed = false;
 }
 
 static bool in_snapshot(const struct vhdx_journal *j, u32 n,
@@ -396,6 +398,7 @@ static int append_entry(struct vhdx_journal *j, u32 n)
 	}
 	gen->used += length;
 	j->sequence_number++;
+	vhdx_count(&j->img->stats.commits);
 	return 0;
 }
 
@@ -427,6 +430,8 @@ static int start_generation(struct vhdx_journal *j, u32 n)
 	j->generation.used = next.used;
 	WRITE_ONCE(j->generation.active, true);
 	j->sequence_number++;
+	vhdx_count(&j->img->stats.commits);
+	vhdx_count(&j->img->stats.generations);
 	return 0;
 }
 
@@ -712,6 +717,19 @@ static bool work_once(struct vhdx_journal *j)
 }
 
 /**
+ * vhdx_image_wants_commit() - is there something that nobody asks for again
+ * @img: open for writing
+ *
+ * Context: the worker.
+ * Return: whether the last commit has failed, and is worth another try in a while
+ * where writing goes on at all.
+ */
+bool vhdx_image_wants_commit(const struct vhdx_image *img)
+{
+	return img->journal->commit_failed;
+}
+
+/**
  * vhdx_image_work() - do what the journal has been asked for
  * @img: open for writing
  *
@@ -743,7 +761,10 @@ void vhdx_image_work(struct vhdx_image *img)
  * file; what was written before is stable then. Does nothing to a file that was
  * not changed, nor after a failure.
  *
- * Context: process context, may sleep; no kick comes any more.
+ * It may be written to again after this, as if just opened, but for the GUIDs that
+ * it has got. After -ENOSPC it may be as well, with nothing lost.
+ *
+ * Context: the worker's place, may sleep; no kick comes in the meantime.
  * Return: 0, or why the file is not clean; its log is to be replayed then.
  */
 int vhdx_image_finish(struct vhdx_image *img)
@@ -762,6 +783,8 @@ int vhdx_image_finish(struct vhdx_image *img)
 		return -ENOSPC;
 	if (j->generation.active) {
 		ret = write_in_place(j, 0);
+		if (vhdx_is_no_space(ret))
+			return ret;
 		if (!ret)
 			ret = flush_file(j);
 		if (!ret)
@@ -780,6 +803,8 @@ int vhdx_image_finish(struct vhdx_image *img)
 		}
 	}
 	vhdx_journal_cut(j);
+	/* The file is as long as it was left, and a log may be in a hole again. */
+	j->changed = false;
 	return 0;
 }
 
@@ -848,7 +873,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 
 	j->page = kvcalloc(DIV_ROUND_UP(img->geometry.bat_entries,
 					PAGE_BYTES / sizeof(__le64)),
-			   sizeof(*j->page), GFP_KERNEL);
+			   sizeof(*j->page), VHDX_GFP_SIZED);
 	j->entry = kvmalloc(j->half_length, GFP_KERNEL);
 	j->snapshot = kvcalloc(j->max_pages, sizeof(*j->snapshot), GFP_KERNEL);
 	j->log_page = kvcalloc(j->max_pages, sizeof(*j->log_page), GFP_KERNEL);
@@ -856,7 +881,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 			       sizeof(*j->in_place), GFP_KERNEL);
 	j->bat_pages = img->bat_region->length / PAGE_BYTES;
 	j->prepared = kvcalloc(DIV_ROUND_UP(mib, BITS_PER_LONG),
-			       sizeof(*j->prepared), GFP_KERNEL);
+			       sizeof(*j->prepared), VHDX_GFP_SIZED);
 	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
 	    !j->in_place || !j->prepared || make_pool(j))
 		return vhdx_no_memory(err, "log", 0);

@@ -130,6 +130,7 @@ struct vhdx_generation {
  * @want_commit: a commit was asked for
  * @hides: what changed since the last snapshot hides the parent
  * The rest belongs to the worker alone.
+ * @commit_failed: the last one did
  */
 struct vhdx_journal {
 	struct vhdx_image *img;
@@ -153,6 +154,7 @@ struct vhdx_journal {
 	bool want_commit;
 	bool hides;
 
+	bool commit_failed;
 	struct list_head draining;
 	bool drain_wanted;
 	u64 gap_cursor;
@@ -209,6 +211,18 @@ int vhdx_journal_grow(struct vhdx_journal *j, u64 length);
 int vhdx_journal_refill(struct vhdx_journal *j);
 bool vhdx_journal_recycle(struct vhdx_journal *j);
 void vhdx_journal_cut(struct vhdx_journal *j);
+
+/* Only the worker counts, or holds @lock, but anybody may look. */
+static inline void vhdx_count(u64 *counter)
+{
+	WRITE_ONCE(*counter, *counter + 1);
+}
+
+static inline int vhdx_journal_flush(struct vhdx_journal *j)
+{
+	vhdx_count(&j->img->stats.flushes);
+	return j->img->file->ops->flush(j->img->file);
+}
 
 static inline void vhdx_journal_kick(struct vhdx_journal *j)
 {

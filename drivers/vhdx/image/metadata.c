@@ -35,7 +35,7 @@ int vhdx_metadata_read_item(const struct vhdx_image *img,
 	u8 *pages;
 	int ret;
 
-	pages = kvmalloc(span, GFP_KERNEL);
+	pages = kvmalloc(span, VHDX_GFP_SIZED);
 	if (!pages)
 		return vhdx_no_memory(err, "metadata item", offset);
 	ret = vhdx_image_read(img, pages, span, first);
@@ -73,7 +73,7 @@ static int load_locator(struct vhdx_image *img, struct vhdx_error *err)
 
 	item = vhdx_metadata_find(img->metadata_table,
 				  &vhdx_guid_parent_locator);
-	img->locator_item = kvmalloc(item->length, GFP_KERNEL);
+	img->locator_item = kvmalloc(item->length, VHDX_GFP_SIZED);
 	if (!img->locator_item)
 		return vhdx_no_memory(err, "parent locator",
 				      region + item->offset);

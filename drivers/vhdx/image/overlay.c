@@ -13,7 +13,7 @@
  * Pages are not copied out of the log: a piece names its data sector, and the
  * 4 KiB are rebuilt when they are read.
  */
-#include "overlay.h"
+#include "internal.h"
 
 /*
  * Ours, not the specification's: a log of 1 GiB that is full of data sectors
@@ -139,7 +139,7 @@ static int cut_pieces(struct vhdx_overlay *overlay,
 		}
 	}
 
-	overlay->piece = kvcalloc(count, sizeof(*overlay->piece), GFP_KERNEL);
+	overlay->piece = kvcalloc(count, sizeof(*overlay->piece), VHDX_GFP_SIZED);
 	if (!overlay->piece)
 		return -ENOMEM;
 	for (i = 0; i < bounds; i++) {
@@ -191,10 +191,10 @@ int vhdx_overlay_create(const struct vhdx_log *log,
 	if (!overlay)
 		goto no_memory;
 	if (n) {
-		update = kvcalloc(n, sizeof(*update), GFP_KERNEL);
-		bound = kvcalloc(2 * n, sizeof(*bound), GFP_KERNEL);
-		next = kvcalloc(2 * n, sizeof(*next), GFP_KERNEL);
-		owner = kvcalloc(2 * n, sizeof(*owner), GFP_KERNEL);
+		update = kvcalloc(n, sizeof(*update), VHDX_GFP_SIZED);
+		bound = kvcalloc(2 * n, sizeof(*bound), VHDX_GFP_SIZED);
+		next = kvcalloc(2 * n, sizeof(*next), VHDX_GFP_SIZED);
+		owner = kvcalloc(2 * n, sizeof(*owner), VHDX_GFP_SIZED);
 		if (!update || !bound || !next || !owner)
 			goto no_memory;
 		ret = collect_updates(log, sequence, update, bound, err);

@@ -94,12 +94,9 @@ int vhdx_replay_read_log(const struct vhdx_image *img, struct vhdx_log *log,
 	void *buf;
 	int ret;
 
-	/* Up to 1 GiB, on an image's word: fail rather than press for memory. */
-	buf = kvmalloc(header->log_length,
-		       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	buf = kvmalloc(header->log_length, VHDX_GFP_SIZED);
 	*scratch = kvcalloc(header->log_length / VHDX_LOG_SECTOR_SIZE,
-			    sizeof(**scratch),
-			    GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+			    sizeof(**scratch), VHDX_GFP_SIZED);
 	if (!buf || !*scratch) {
 		ret = vhdx_no_memory(err, "log", header->log_offset);
 		goto fail;

@@ -176,6 +176,32 @@ u64 vhdx_space_find_gap(const struct vhdx_space *space, u64 from, u64 end,
 }
 
 /**
+ * vhdx_space_next_gap() - find what is not used, all of it
+ * @space: the map
+ * @from: bytes, a multiple of 1 MiB: where to begin
+ * @end: bytes, a multiple of 1 MiB: where to end
+ * @length: receives the bytes of the gap, up to @end
+ *
+ * Context: the journal's worker.
+ * Return: the first offset that is not used, or U64_MAX.
+ */
+u64 vhdx_space_next_gap(const struct vhdx_space *space, u64 from, u64 end,
+			u64 *length)
+{
+	u64 bit = from / VHDX_MIB, stop = end / VHDX_MIB, start;
+
+	while (bit < stop && in_use(space, bit))
+		bit++;
+	if (bit >= stop)
+		return U64_MAX;
+	start = bit;
+	while (bit < stop && !in_use(space, bit))
+		bit++;
+	*length = (bit - start) * VHDX_MIB;
+	return start * VHDX_MIB;
+}
+
+/**
  * vhdx_space_end() - where the last claim ends
  * @space: the map
  *

@@ -29,6 +29,8 @@ void vhdx_space_claim_free(struct vhdx_space *space, u64 offset, u64 length);
 void vhdx_space_unclaim(struct vhdx_space *space, u64 offset, u64 length);
 u64 vhdx_space_find_gap(const struct vhdx_space *space, u64 from, u64 end,
 			u64 length);
+u64 vhdx_space_next_gap(const struct vhdx_space *space, u64 from, u64 end,
+			u64 *length);
 u64 vhdx_space_end(const struct vhdx_space *space);
 
 void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run);

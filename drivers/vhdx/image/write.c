@@ -103,6 +103,8 @@ static void count_entry(struct vhdx_journal *j, u64 old, u64 entry)
 		   payload[vhdx_bat_state(old)] - 1);
 	WRITE_ONCE(payload[vhdx_bat_state(entry)],
 		   payload[vhdx_bat_state(entry)] + 1);
+	if (vhdx_bat_entry_has_space(entry) && !vhdx_bat_entry_has_space(old))
+		vhdx_count(&j->img->stats.new_blocks);
 	spin_unlock(&j->lock);
 }
 

@@ -89,10 +89,33 @@ struct vhdx_ctl_detach {
 	__u32 unclean;
 };
 
+/**
+ * struct vhdx_ctl_change - change the image of a disk, which may be in use
+ * @size: sizeof this structure (in)
+ * @flags: zero
+ * @index: N of /dev/vhdxN (in)
+ * @reserved: zero
+ * @disk_size: zero
+ * @freed: zero (in); how many bytes the file takes less of its file system (out)
+ * @reserved2: zero
+ * @error: why it failed, a string; empty where errno says all (out)
+ */
+struct vhdx_ctl_change {
+	__u32 size;
+	__u32 flags;
+	__s32 index;
+	__u32 reserved;
+	__aligned_u64 disk_size;
+	__aligned_u64 freed;
+	__u64 reserved2[2];
+	char error[VHDX_ERROR_SIZE];
+};
+
 #define VHDX_CTL_MAGIC		0xD5
 
 #define VHDX_CTL_VERSION	_IOWR(VHDX_CTL_MAGIC, 0, struct vhdx_ctl_version)
 #define VHDX_CTL_ATTACH		_IOWR(VHDX_CTL_MAGIC, 1, struct vhdx_ctl_attach)
 #define VHDX_CTL_DETACH		_IOWR(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)
+#define VHDX_CTL_COMPACT	_IOWR(VHDX_CTL_MAGIC, 4, struct vhdx_ctl_change)
 
 #endif
