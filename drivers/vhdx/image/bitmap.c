@@ -143,14 +143,18 @@ static struct vhdx_bitmap_page *find_page(const struct vhdx_bitmaps *bitmaps,
 	return chunk ? rcu_dereference(chunk->page[place_in_chunk(index)]) : NULL;
 }
 
-/* How many sectors from @first on are as that one; up to the end of the page. */
+/*
+ * How many sectors from @first on are as that one; up to the end of the page. Its
+ * own bit may be set meanwhile: it is as it was seen, and the run has one at least.
+ */
 static u32 run_in_page(const __le64 *bits, u32 first, bool *present)
 {
 	*present = le64_to_cpu(READ_ONCE(bits[first / 64])) >> (first % 64) & 1;
 	if (*present)
 		return find_next_zero_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS,
-					     first) - first;
-	return find_next_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS, first) - first;
+					     first + 1) - first;
+	return find_next_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS, first + 1) -
+	       first;
 }
 
 /**
