@@ -211,6 +211,10 @@ static inline void sort(void *base, size_t n, size_t size,
 #define struct_size(p, member, n) \
 	(sizeof(*(p)) + (n) * sizeof((p)->member[0]))
 
+/* It is the process alone that runs short. */
+#define si_mem_available()		LONG_MAX
+#define totalram_pages()		0UL
+
 /* A process is killed without its help. */
 #define fatal_signal_pending(task)	false
 

@@ -902,6 +902,51 @@ static void page_shrink(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vhdx_image_cached(p->img), 10);
 }
 
+/**
+ * struct thief - lets a page of a bitmap go whenever the file is read
+ * @ops: of the file, with another read
+ * @real: without
+ * @img: whose page
+ */
+struct thief {
+	struct vhdx_file_ops ops;
+	const struct vhdx_file_ops *real;
+	struct vhdx_image *img;
+};
+
+static int thief_read(struct vhdx_file *file, void *buf, size_t len, u64 offset)
+{
+	const struct thief *thief = container_of(file->ops, struct thief, ops);
+
+	vhdx_image_shrink(thief->img, 1);
+	return thief->real->read(file, buf, len, offset);
+}
+
+/* Who reads one page need not do it again because others go. */
+static void page_others_go(struct kunit *test)
+{
+	static const struct builder_run run = { 2 * 32768, 3 };
+	struct pair *p = make_pair(test);
+	struct thief thief;
+	u64 reads;
+	u32 i;
+
+	describe_many(test, p, 10, &run);
+	open_pair(test, p);
+	for (i = 1; i < 10; i++)
+		check_page(test, p, i);
+	thief.real = p->child_mf->file.ops;
+	thief.ops = *thief.real;
+	thief.ops.read = thief_read;
+	thief.img = p->img;
+	p->child_mf->file.ops = &thief.ops;
+	reads = p->child_mf->reads;
+	check_page(test, p, 0);
+	p->child_mf->file.ops = thief.real;
+	KUNIT_EXPECT_EQ(test, p->child_mf->reads, reads + 1);
+	KUNIT_EXPECT_EQ(test, vhdx_image_cached(p->img), 9);
+}
+
 /* An image without a parent has none of this. */
 static void page_none(struct kunit *test)
 {
@@ -938,6 +983,7 @@ static struct kunit_case image_chain_cases[] = {
 	KUNIT_CASE(page_read_error),
 	KUNIT_CASE(page_bound),
 	KUNIT_CASE(page_shrink),
+	KUNIT_CASE(page_others_go),
 	KUNIT_CASE(page_none),
 	{}
 };

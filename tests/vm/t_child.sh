@@ -83,6 +83,26 @@ reads_same child.avhdx seen.raw
 ok 'another reader agrees' $?
 rm -f seen.raw child.avhdx
 
+# race SECTOR BLOCK SEED: writers, discards and the taking away of bitmaps
+race_ops=1500
+[ "$VM_KERNEL" != debug ] || race_ops=300
+race() {
+	vhdxctl create -s 24M -b 1M -S "$1" below.vhdx >/tmp/err 2>&1
+	attach below.vhdx && dd if="$raw" of="$dev" bs=1M count=20 oflag=direct conv=notrunc status=none
+	dd if="$dev" of=below.raw bs=1M status=none
+	detach && vhdxctl create --parent below.vhdx -b "$2" race.avhdx >/tmp/err 2>&1
+	ok "race, sectors of $1, blocks of $2: a child" $?
+	attach race.avhdx
+	python3 "$VM_LIB/race.py" "$3" $race_ops "$dev" below.raw 2>/tmp/err
+	ok 'each sector is what it must be' $?
+	dd if="$dev" of=seen.raw bs=1M iflag=direct status=none
+	detach && reads_same race.avhdx seen.raw
+	ok 'another reader agrees' $?
+	rm -f seen.raw race.avhdx below.vhdx below.raw
+}
+race 512 1M 1
+race 4096 2M 2
+
 # A small write copies nothing: the file grows by its space and its bits.
 vhdxctl create --parent base.vhdx child.avhdx >/tmp/err 2>&1
 attach child.avhdx

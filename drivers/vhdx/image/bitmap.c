@@ -9,8 +9,9 @@
  * is not in place and clean in the file is pinned, and stays.
  *
  * Who reads a page from the file may be overtaken by one that reads it too,
- * changes it, puts it in place and lets it go. So a page is only kept when none
- * has gone since the reading began.
+ * changes it, puts it in place and lets it go. So a page is only kept when it has
+ * not gone since the reading began. Pages share counters for that, but not all of
+ * them one, or of many that read at once all but the first would read again.
  */
 #include "bitmap.h"
 #include "block_map.h"
@@ -21,6 +22,8 @@
 /* 16 MiB of memory, for 64 GiB of disk at 512 bytes a sector. */
 #define MAX_PAGES	4096U
 
+#define COUNTERS	64U
+
 struct chunk {
 	struct vhdx_bitmap_page __rcu *page[VHDX_CHUNK_PAGES];
 };
@@ -29,7 +32,7 @@ struct chunk {
  * struct vhdx_bitmaps - see above
  * @lock: guards what follows, and changes of the pages' places
  * @pages: that can go, in the order of @list
- * @gone: pages that have gone since the image was opened
+ * @gone: pages that have gone since the image was opened, by index
  * @list: see struct vhdx_bitmap_page
  * @chunks: how many
  * @chunk: by chunk, NULL until a page of it was read
@@ -37,7 +40,7 @@ struct chunk {
 struct vhdx_bitmaps {
 	spinlock_t lock;	/* @pages, @gone, @list, the places of pages */
 	u64 pages;
-	u64 gone;
+	u64 gone[COUNTERS];
 	struct list_head list;
 	u64 chunks;
 	struct chunk *chunk[];
@@ -143,14 +146,18 @@ static struct vhdx_bitmap_page *find_page(const struct vhdx_bitmaps *bitmaps,
 	return chunk ? rcu_dereference(chunk->page[place_in_chunk(index)]) : NULL;
 }
 
-/* How many sectors from @first on are as that one; up to the end of the page. */
+/*
+ * How many sectors from @first on are as that one; up to the end of the page. Its
+ * own bit may be set meanwhile: it is as it was seen, and the run has one at least.
+ */
 static u32 run_in_page(const __le64 *bits, u32 first, bool *present)
 {
 	*present = le64_to_cpu(READ_ONCE(bits[first / 64])) >> (first % 64) & 1;
 	if (*present)
 		return find_next_zero_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS,
-					     first) - first;
-	return find_next_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS, first) - first;
+					     first + 1) - first;
+	return find_next_bit_le(bits, VHDX_BITMAP_PAGE_SECTORS, first + 1) -
+	       first;
 }
 
 /**
@@ -233,7 +240,7 @@ static u64 let_go(struct vhdx_bitmaps *bitmaps, u64 keep, u64 max)
 		}
 		list_del(&page->link);
 		bitmaps->pages--;
-		bitmaps->gone++;
+		bitmaps->gone[page->index % COUNTERS]++;
 		gone++;
 		chunk = find_chunk(bitmaps, page->index);
 		rcu_assign_pointer(chunk->page[place_in_chunk(page->index)],
@@ -252,7 +259,7 @@ static bool keep_page(struct vhdx_bitmaps *bitmaps,
 	bool kept = false, fresh;
 
 	spin_lock(&bitmaps->lock);
-	fresh = bitmaps->gone == gone;
+	fresh = bitmaps->gone[page->index % COUNTERS] == gone;
 	if (fresh && !rcu_access_pointer(chunk->page[place_in_chunk(page->index)])) {
 		rcu_assign_pointer(chunk->page[place_in_chunk(page->index)],
 				   page);
@@ -285,7 +292,7 @@ int vhdx_bitmaps_load(const struct vhdx_image *img, u64 sector)
 
 	do {
 		spin_lock(&bitmaps->lock);
-		gone = bitmaps->gone;
+		gone = bitmaps->gone[index % COUNTERS];
 		spin_unlock(&bitmaps->lock);
 		page = make_page(index);
 		ret = read_page(img, index, page->bits);

@@ -94,7 +94,7 @@ static int claim_block(struct load *load, u64 index, u64 entry,
 			      1ULL << img->geometry.block_shift;
 	int ret;
 
-	ret = vhdx_space_claim(load->space, offset, length, GFP_KERNEL);
+	ret = vhdx_space_claim(load->space, offset, length, VHDX_GFP_SIZED);
 	if (ret == -EEXIST) {
 		vhdx_fail_value(err, -EUCLEAN, bitmap ?
 				"sector bitmap BAT entry" : "payload BAT entry",
@@ -199,11 +199,20 @@ static int load_pages(struct load *load, __le64 *buf, u64 pos, u64 length,
 		if (ret)
 			return ret;
 		map->page[(pos + i) / PAGE_BYTES] =
-			kmemdup(page, PAGE_BYTES, GFP_KERNEL);
+			kmemdup(page, PAGE_BYTES, VHDX_GFP_SIZED);
 		if (!map->page[(pos + i) / PAGE_BYTES])
 			return vhdx_no_memory(err, "BAT", offset + i);
 	}
 	return 0;
+}
+
+/*
+ * An image, and each of a chain, may want hundreds of MiB. Nobody is to be killed
+ * to make room for them, so this ends before there is none.
+ */
+static bool memory_is_short(void)
+{
+	return si_mem_available() < (long)(totalram_pages() / 16);
 }
 
 static int load_bat(struct load *load, __le64 *buf, struct vhdx_error *err)
@@ -230,6 +239,8 @@ static int load_bat(struct load *load, __le64 *buf, struct vhdx_error *err)
 		if (fatal_signal_pending(current))
 			return vhdx_fail(err, -EINTR, "BAT", NULL, base + pos,
 					 "interrupted while it was read");
+		if (pos < length && memory_is_short())
+			return vhdx_no_memory(err, "BAT", base + pos);
 		cond_resched();
 	}
 	if (load->partial)
