@@ -42,7 +42,8 @@ static void show_verdict(const struct vhdx_check *check)
 	const u64 *count = check->kind_count;
 
 	if (count[VHDX_KIND_CORRUPT])
-		printf("%llu errors were found on the image. Do not write to it: data may be lost.\n",
+		printf("%llu errors were found on the image.\n"
+		       "Data may be damaged, and writing to it may damage more.\n",
 		       count[VHDX_KIND_CORRUPT]);
 	else if (count[VHDX_KIND_UNSUPPORTED])
 		puts("The image needs what is not supported, and could not be checked to the end.");

@@ -202,9 +202,9 @@ const struct vhdxctl_command vhdxctl_dump = {
 	.name = "dump",
 	.synopsis = "[OPTION]... [headers|regions|metadata|bat|log|locator]... IMAGE",
 	.summary = "Show the structures of an image as they lie in its file",
-	.help = "Needs neither root nor the driver. Damaged structures are shown too, with what is\n"
-		"wrong with them; a dirty log is not replayed. Without a section: all but bat and\n"
-		"log.\n"
+	.help = "Needs neither root nor the driver. Damaged structures are shown too, with what\n"
+		"is wrong with them; a dirty log is not replayed. Without a section: all but\n"
+		"bat and log.\n"
 		"\n"
 		"  -J, --json             JSON output; sizes are in bytes\n",
 	.run = run,
