@@ -66,9 +66,11 @@ ok 'the host has as much more' $?
 ok 'the log is clean' $?
 shows "$dev" $raw
 ok 'the disk is the same' $?
+before=$(used)
 drop 4 30
-compact && [ "$freed" -ge $((29 << 20)) ] && [ "$(attr allocated)" = $((10 << 20)) ]
-ok "so does what was discarded, at once ($freed bytes)" $?
+# Some of it may have come back already.
+compact && [ "$(used)" -le $((before - 29 * 1024)) ] && [ "$(attr allocated)" = $((10 << 20)) ]
+ok 'so does what was discarded, at once' $?
 shows "$dev" $raw
 ok 'the disk is the same' $?
 fill 2 20 second && sync "$dev" && shows "$dev" $raw
