@@ -524,10 +524,12 @@ on_terminal() {
 		master, slave = pty.openpty()
 		child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, **{sys.argv[1]: slave})
 		os.close(slave)
-		for _ in range(1000):
-		    if glob.glob('.vhdxctl-*') or child.poll() is not None:
+		# Until some of the data is there, and not all of it.
+		for _ in range(20000):
+		    if any(os.stat(name).st_blocks > 8192 for name in glob.glob('.vhdxctl-*')) \
+		            or child.poll() is not None:
 		        break
-		    time.sleep(0.01)
+		    time.sleep(0.001)
 		if child.poll() is None:
 		    child.send_signal(signal.SIGSTOP)
 		    time.sleep(0.7)

@@ -199,18 +199,27 @@ void source_close(struct source *source)
 
 /* --- what is where ---------------------------------------------------------------- */
 
-/* What a file has there: holes read as zeros, and so does what is past its end. */
-static int look_into_file(const struct source *source,
-			  struct source_piece *piece)
+/*
+ * What a file has there: holes read as zeros, and so does what is past its end. To
+ * find where data ends a file system may have to walk over all of it, so that is
+ * asked for once and not for each block.
+ */
+static int look_into_file(struct source *source, struct source_piece *piece)
 {
-	bool data;
+	struct source_span *span = &source->span[piece->depth];
+	u64 length = S64_MAX - piece->offset;
 	int ret;
 
-	ret = posix_file_next_extent(piece->file, piece->offset, &piece->length,
-				     &data);
-	if (ret)
-		return fail(source, ret);
-	piece->data = data;
+	if (piece->offset < span->start || piece->offset >= span->end) {
+		ret = posix_file_next_extent(piece->file, piece->offset,
+					     &length, &span->data);
+		if (ret)
+			return fail(source, ret);
+		span->start = piece->offset;
+		span->end = piece->offset + length;
+	}
+	piece->data = span->data;
+	piece->length = min(piece->length, span->end - piece->offset);
 	return 0;
 }
 

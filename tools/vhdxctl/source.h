@@ -34,6 +34,18 @@ struct source_options {
 };
 
 /**
+ * struct source_span - what was last found out about a file of a disk
+ * @start: bytes
+ * @end: bytes; what is between is alike
+ * @data: it may hold data; else it is a hole
+ */
+struct source_span {
+	u64 start;
+	u64 end;
+	bool data;
+};
+
+/**
  * struct source - a disk to read
  * @path: as the user gave it
  * @format: what it is in
@@ -42,6 +54,7 @@ struct source_options {
  * @physical_sector: bytes; 0: nothing says
  * @chain: of VHDX, all above their parents; else the file alone, with no image
  * @vhd: of SOURCE_VHD
+ * @span: of each file of @chain
  */
 struct source {
 	const char *path;
@@ -51,6 +64,7 @@ struct source {
 	u32 physical_sector;
 	struct chain chain;
 	struct vhd vhd;
+	struct source_span span[CHAIN_MAX_IMAGES];
 };
 
 /**
