@@ -5,15 +5,6 @@
 
 #define SCHEMA	1
 
-static void add_guid(struct json_object *parent, const char *key,
-		     const guid_t *guid)
-{
-	char text[VHDX_GUID_CHARS + 1];
-
-	vhdx_guid_print(text, guid);
-	document_text(parent, key, text);
-}
-
 static void add_finding(struct json_object *array,
 			const struct checking_finding *finding)
 {
@@ -33,8 +24,8 @@ static void add_finding(struct json_object *array,
 	if (err->has_value)
 		document_number(object, "value", err->value);
 	if (err->has_guids) {
-		add_guid(object, "guid", &err->guid[0]);
-		add_guid(object, "other-guid", &err->guid[1]);
+		document_guid(object, "guid", &err->guid[0]);
+		document_guid(object, "other-guid", &err->guid[1]);
 	}
 	document_text(object, "text", text);
 }

@@ -111,6 +111,37 @@ void document_text(struct json_object *parent, const char *key, const char *s)
 }
 
 /**
+ * document_guid - add a GUID
+ * @parent: the object it goes into
+ * @key: its key
+ * @guid: the GUID
+ */
+void document_guid(struct json_object *parent, const char *key,
+		   const guid_t *guid)
+{
+	char text[VHDX_GUID_CHARS + 1];
+
+	vhdx_guid_print(text, guid);
+	document_text(parent, key, text);
+}
+
+/**
+ * document_utf16 - add a text of an image, which may be anything
+ * @parent: the object it goes into
+ * @key: its key
+ * @utf16: UTF-16LE
+ * @chars: units of that
+ */
+void document_utf16(struct json_object *parent, const char *key,
+		    const void *utf16, u32 chars)
+{
+	char *text = text_utf16(utf16, chars);
+
+	document_text(parent, key, text);
+	free(text);
+}
+
+/**
  * document_number - add a number
  * @parent: the object it goes into
  * @key: its key

@@ -8,7 +8,7 @@
 
 #include <json-c/json.h>
 
-#include "port.h"
+#include "format/format.h"
 
 struct json_object *document_new(int schema);
 struct json_object *document_object(struct json_object *parent, const char *key);
@@ -16,6 +16,10 @@ struct json_object *document_array(struct json_object *parent, const char *key);
 struct json_object *document_element(struct json_object *array);
 void document_text_element(struct json_object *array, const char *s);
 void document_text(struct json_object *parent, const char *key, const char *s);
+void document_guid(struct json_object *parent, const char *key,
+		   const guid_t *guid);
+void document_utf16(struct json_object *parent, const char *key,
+		    const void *utf16, u32 chars);
 void document_number(struct json_object *parent, const char *key, u64 value);
 void document_boolean(struct json_object *parent, const char *key, bool value);
 void document_null(struct json_object *parent, const char *key);

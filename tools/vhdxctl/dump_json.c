@@ -20,24 +20,6 @@ static void add_problem(struct json_object *parent, const struct vhdx_error *err
 	free(text);
 }
 
-static void add_guid(struct json_object *parent, const char *key,
-		     const guid_t *guid)
-{
-	char text[VHDX_GUID_CHARS + 1];
-
-	vhdx_guid_print(text, guid);
-	document_text(parent, key, text);
-}
-
-static void add_utf16(struct json_object *parent, const char *key,
-		      const void *utf16, u32 chars)
-{
-	char *text = text_utf16(utf16, chars);
-
-	document_text(parent, key, text);
-	free(text);
-}
-
 static void add_header(struct json_object *object,
 		       const struct vhdx_headers *headers, unsigned int slot)
 {
@@ -48,9 +30,9 @@ static void add_header(struct json_object *object,
 	document_boolean(object, "current", headers->valid[slot] &&
 			 headers->current_slot == slot);
 	document_number(object, "sequence-number", header->sequence_number);
-	add_guid(object, "file-write-guid", &header->file_write_guid);
-	add_guid(object, "data-write-guid", &header->data_write_guid);
-	add_guid(object, "log-guid", &header->log_guid);
+	document_guid(object, "file-write-guid", &header->file_write_guid);
+	document_guid(object, "data-write-guid", &header->data_write_guid);
+	document_guid(object, "log-guid", &header->log_guid);
 	document_number(object, "log-version", header->log_version);
 	document_number(object, "version", header->version);
 	document_number(object, "log-length", header->log_length);
@@ -62,7 +44,7 @@ static void add_headers(struct json_object *root, const struct vhdx_look *look)
 	struct json_object *object = document_object(root, "file-identifier");
 	struct json_object *array;
 
-	add_utf16(object, "creator", look->creator, VHDX_CREATOR_CHARS);
+	document_utf16(object, "creator", look->creator, VHDX_CREATOR_CHARS);
 	add_problem(object, &look->id_err);
 	object = document_object(root, "headers");
 	array = document_array(object, "slots");
@@ -86,7 +68,7 @@ static void add_table(struct json_object *object, const struct vhdx_look *look,
 
 		object = document_element(array);
 		document_text(object, "name", info_region_name(&region->guid));
-		add_guid(object, "guid", &region->guid);
+		document_guid(object, "guid", &region->guid);
 		document_number(object, "file-offset", region->file_offset);
 		document_number(object, "length", region->length);
 		document_boolean(object, "required", region->required);
@@ -112,7 +94,7 @@ static void add_value(struct json_object *object,
 		document_number(object, "physical-sector-size",
 				value->physical_sector_size);
 	} else if (!guid_is_null(&value->virtual_disk_id)) {
-		add_guid(object, "virtual-disk-id", &value->virtual_disk_id);
+		document_guid(object, "virtual-disk-id", &value->virtual_disk_id);
 	}
 }
 
@@ -130,7 +112,7 @@ static int add_item(struct json_object *object, const struct dump *dump, u32 i,
 	if (ret)
 		return ret;
 	document_text(object, "name", info_item_name(item));
-	add_guid(object, "item-id", &item->item_id);
+	document_guid(object, "item-id", &item->item_id);
 	document_number(object, "offset", item->offset);
 	document_number(object, "length", item->length);
 	document_boolean(object, "user", item->is_user);
@@ -191,8 +173,8 @@ static void add_locator(struct json_object *root, const struct dump *dump)
 		if (err.errnum)
 			continue;
 		vhdx_locator_entry(&locator, i, &entry);
-		add_utf16(object, "key", entry.key, entry.key_chars);
-		add_utf16(object, "value", entry.value, entry.value_chars);
+		document_utf16(object, "key", entry.key, entry.key_chars);
+		document_utf16(object, "value", entry.value, entry.value_chars);
 	}
 }
 
@@ -262,7 +244,7 @@ static void print_log_entry(struct vhdx_look_log *look_log,
 	document_boolean(object, "valid", valid);
 	document_boolean(object, "active", active);
 	document_number(object, "sequence-number", entry->sequence_number);
-	add_guid(object, "log-guid", guid);
+	document_guid(object, "log-guid", guid);
 	document_number(object, "entry-length", entry->entry_length);
 	document_number(object, "tail", entry->tail);
 	document_number(object, "descriptor-count", entry->descriptor_count);

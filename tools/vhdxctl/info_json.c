@@ -5,24 +5,6 @@
 
 #define SCHEMA	1
 
-static void add_guid(struct json_object *parent, const char *key,
-		     const guid_t *guid)
-{
-	char text[VHDX_GUID_CHARS + 1];
-
-	vhdx_guid_print(text, guid);
-	document_text(parent, key, text);
-}
-
-static void add_utf16(struct json_object *parent, const char *key,
-		      const void *utf16, u32 chars)
-{
-	char *text = text_utf16(utf16, chars);
-
-	document_text(parent, key, text);
-	free(text);
-}
-
 static void add_sizes(struct json_object *root, const struct info *info)
 {
 	const struct vhdx_metadata *metadata = &info->img->metadata;
@@ -47,11 +29,11 @@ static void add_identity(struct json_object *root,
 {
 	const struct vhdx_header *header = vhdx_image_header(img);
 
-	add_guid(root, "disk-id", &img->metadata.virtual_disk_id);
-	add_guid(root, "file-write-guid", &header->file_write_guid);
-	add_guid(root, "data-write-guid", &header->data_write_guid);
-	add_guid(root, "log-guid", &header->log_guid);
-	add_utf16(root, "creator", img->creator, VHDX_CREATOR_CHARS);
+	document_guid(root, "disk-id", &img->metadata.virtual_disk_id);
+	document_guid(root, "file-write-guid", &header->file_write_guid);
+	document_guid(root, "data-write-guid", &header->data_write_guid);
+	document_guid(root, "log-guid", &header->log_guid);
+	document_utf16(root, "creator", img->creator, VHDX_CREATOR_CHARS);
 }
 
 static void add_disks(struct json_object *root, const struct device_list *disks)
@@ -81,9 +63,9 @@ static void add_headers(struct json_object *root, const struct vhdx_image *img)
 		if (!img->headers.valid[i])
 			continue;
 		document_number(object, "sequence-number", header->sequence_number);
-		add_guid(object, "file-write-guid", &header->file_write_guid);
-		add_guid(object, "data-write-guid", &header->data_write_guid);
-		add_guid(object, "log-guid", &header->log_guid);
+		document_guid(object, "file-write-guid", &header->file_write_guid);
+		document_guid(object, "data-write-guid", &header->data_write_guid);
+		document_guid(object, "log-guid", &header->log_guid);
 		document_number(object, "version", header->version);
 		document_number(object, "log-version", header->log_version);
 		document_number(object, "log-offset", header->log_offset);
@@ -133,7 +115,7 @@ static void add_regions(struct json_object *root, const struct vhdx_image *img)
 		struct json_object *object = document_element(array);
 
 		document_text(object, "name", info_region_name(&region->guid));
-		add_guid(object, "guid", &region->guid);
+		document_guid(object, "guid", &region->guid);
 		document_number(object, "offset", region->file_offset);
 		document_number(object, "length", region->length);
 		document_boolean(object, "required", region->required);
@@ -150,7 +132,7 @@ static void add_items(struct json_object *root, const struct vhdx_image *img)
 		struct json_object *object = document_element(array);
 
 		document_text(object, "name", info_item_name(item));
-		add_guid(object, "id", &item->item_id);
+		document_guid(object, "id", &item->item_id);
 		document_number(object, "offset", info_item_offset(img, item));
 		document_number(object, "length", item->length);
 		document_boolean(object, "user", item->is_user);
@@ -187,9 +169,9 @@ static void add_locator(struct json_object *root, const struct vhdx_image *img)
 		return;
 	}
 	object = document_object(root, "parent-locator");
-	add_guid(object, "parent-linkage", &locator->parent_linkage);
+	document_guid(object, "parent-linkage", &locator->parent_linkage);
 	if (locator->has_parent_linkage2)
-		add_guid(object, "parent-linkage2", &locator->parent_linkage2);
+		document_guid(object, "parent-linkage2", &locator->parent_linkage2);
 	else
 		document_null(object, "parent-linkage2");
 	array = document_array(object, "entries");
@@ -198,8 +180,8 @@ static void add_locator(struct json_object *root, const struct vhdx_image *img)
 		struct vhdx_locator_entry entry;
 
 		vhdx_locator_entry(locator, i, &entry);
-		add_utf16(pair, "key", entry.key, entry.key_chars);
-		add_utf16(pair, "value", entry.value, entry.value_chars);
+		document_utf16(pair, "key", entry.key, entry.key_chars);
+		document_utf16(pair, "value", entry.value, entry.value_chars);
 	}
 }
 
@@ -214,7 +196,7 @@ static void add_link(struct json_object *object, const struct chain_image *image
 	object = document_object(object, "parent");
 	document_text(object, "link", link);
 	document_text(object, "wanted-path", image->wanted);
-	add_guid(object, "parent-linkage", &image->img->locator.parent_linkage);
+	document_guid(object, "parent-linkage", &image->img->locator.parent_linkage);
 	if (image->problem)
 		document_text(object, "problem", image->problem);
 	else
@@ -235,8 +217,8 @@ static void add_chain(struct json_object *root, const struct chain *chain)
 				img->metadata.virtual_disk_size);
 		document_number(object, "block-size", img->metadata.block_size);
 		document_number(object, "allocated", vhdx_image_allocated(img));
-		add_guid(object, "data-write-guid",
-			 &vhdx_image_header(img)->data_write_guid);
+		document_guid(object, "data-write-guid",
+			      &vhdx_image_header(img)->data_write_guid);
 		add_link(object, chain->image[i]);
 	}
 }
