@@ -75,6 +75,14 @@ json() {
 	ok "$json_name" $?
 }
 
+# noise SEED KIB: bytes that do not compress, and are the same each time
+noise() {
+	python3 -c 'import random, sys
+r = random.Random(int(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    sys.stdout.buffer.write(r.randbytes(1024))' "$1" "$2"
+}
+
 # poke FILE OFFSET BYTES: overwrites bytes, in printf's notation
 poke() {
 	# shellcheck disable=SC2059 # it is a format

@@ -44,7 +44,7 @@ fails 'no such file' 1 'nosuch: cannot open: No such file' check nosuch
 fails 'a folder' 1 'cannot open: Is a directory' check .
 : >empty
 fails 'an empty file' 1 'empty: cannot be checked: file identifier, Signature at offset 0x0: not a VHDX file' check empty
-head -c 3000000 /dev/urandom >random
+noise 3 2930 >random
 fails 'any file' 1 'not a VHDX file' check random
 
 # --- images of the table of bad inputs ------------------------------------------

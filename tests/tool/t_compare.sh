@@ -37,9 +37,9 @@ trouble() {
 }
 
 truncate -s 20M raw
-dd if=/dev/urandom of=raw bs=64k seek=3 count=5 conv=notrunc status=none
+noise 1 320 | dd of=raw bs=64k seek=3 conv=notrunc iflag=fullblock status=none
 dd if=/dev/zero of=raw bs=1M seek=4 count=2 conv=notrunc status=none
-dd if=/dev/urandom of=raw bs=4k seek=2047 count=2 conv=notrunc status=none
+noise 2 8 | dd of=raw bs=4k seek=2047 conv=notrunc iflag=fullblock status=none
 poke raw 20971519 'y'
 cp --sparse=never raw full
 for format in vhdx:block_size=1M vhdx:block_size=8M vpc:subformat=dynamic,force_size vpc:subformat=fixed,force_size; do

@@ -50,9 +50,9 @@ nothing_left() { ! is_left; }
 # --- a disk with data, holes, and zeros that are no hole ------------------------
 
 truncate -s 20M raw
-dd if=/dev/urandom of=raw bs=64k seek=3 count=5 conv=notrunc status=none
+noise 1 320 | dd of=raw bs=64k seek=3 conv=notrunc iflag=fullblock status=none
 dd if=/dev/zero of=raw bs=1M seek=4 count=2 conv=notrunc status=none
-dd if=/dev/urandom of=raw bs=4k seek=2047 count=2 conv=notrunc status=none
+noise 2 8 | dd of=raw bs=4k seek=2047 conv=notrunc iflag=fullblock status=none
 poke raw 12582912 'x'
 poke raw 20971519 'y'
 sync raw
@@ -215,7 +215,7 @@ for size in 1M 3M 100M 511M 600M; do
 	ok "geometry of $size" $?
 done
 rm -f g.raw g.vhd
-head -c 3000000 /dev/urandom >odd.raw
+noise 3 2930 | head -c 3000000 >odd.raw
 ctl convert -O vhd odd.raw odd.vhd
 [ "$rc" = 0 ] && grep -q 'odd.vhd: the disk gets zeros at its end, up to 3145728 bytes' err &&
 	[ "$(stat -c %s odd.vhd)" = $((3145728 + 512)) ]
@@ -451,7 +451,7 @@ fails 'a character device' 73 'cannot create: there is such a file' convert raw 
 # A slow reader of the pipe would do, but files are what must not be left: so the
 # source is large, and it is stopped once the file is there.
 truncate -s 160M slow.raw
-head -c 120M /dev/urandom | dd of=slow.raw conv=notrunc status=none bs=1M
+noise 4 122880 | dd of=slow.raw conv=notrunc status=none bs=1M
 for signal in INT TERM HUP; do
 	# A shell's background is deaf to some of them.
 	python3 -c 'import os, signal

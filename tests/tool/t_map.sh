@@ -78,9 +78,9 @@ shows() {
 # --- what QEMU has a word on --------------------------------------------------
 
 truncate -s 20M raw
-dd if=/dev/urandom of=raw bs=64k seek=3 count=5 conv=notrunc status=none
+noise 1 320 | dd of=raw bs=64k seek=3 conv=notrunc iflag=fullblock status=none
 dd if=/dev/zero of=raw bs=64k seek=64 count=5 conv=notrunc status=none
-dd if=/dev/urandom of=raw bs=4k seek=2047 count=2 conv=notrunc status=none
+noise 2 8 | dd of=raw bs=4k seek=2047 conv=notrunc iflag=fullblock status=none
 poke raw 20971519 'y'
 sync raw
 as_qemu 'raw: as qemu-img map' raw raw
