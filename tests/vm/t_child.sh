@@ -10,12 +10,12 @@ set -u
 . "$VM_LIB/tap.sh"
 # shellcheck source=tests/vm/lib/guest/disk.sh
 . "$VM_LIB/disk.sh"
+raw=/scratch/disk.raw ops=60 base_mib=96
+[ "$VM_KERNEL" != debug ] || ops=20 base_mib=40
 # shellcheck source=tests/vm/lib/guest/chain.sh
 . "$VM_LIB/chain.sh"
 
 cd /scratch || exit 1
-raw=/scratch/disk.raw ops=60 base_mib=96
-[ "$VM_KERNEL" != debug ] || ops=20 base_mib=40
 
 # reads_same IMAGE RAW: 7-Zip, which follows the chain, and our own information
 reads_same() {
