@@ -646,7 +646,7 @@ static void change_rules(const char *image)
 {
 	struct vhdx_ctl_change good = { .size = sizeof(good) }, arg;
 	struct vhdx_ctl_attach attach;
-	__s32 fd = open_file(image, O_RDWR);
+	__s32 fd;
 	int index;
 
 	answers(do_compact(-1, &arg), ENXIO, "compact: number -1");
@@ -657,6 +657,7 @@ static void change_rules(const char *image)
 	check(arg.error[0], "compact: read-only: a text");
 	answers(detach(index), 0, "detach");
 
+	fd = open_file(image, O_RDWR);
 	attach_init(&attach, &fd);
 	attach.flags = 0;
 	answers(do_attach(&attach), 0, "attach for writing");
