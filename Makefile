@@ -7,7 +7,8 @@
 # make crash        every state that a power cut can leave, and the mutants
 # make lint         checkpatch, sparse, W=1, shellcheck
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
-# make install      module through DKMS, tool, manual page
+# make install      module through DKMS, tool, manual page, udev rules
+# make dkms-install the module alone
 #
 # Everything that is built goes to build/. The module is built there too, from
 # a copy of the sources for each kernel, so that kernels do not mix.
@@ -31,7 +32,7 @@ TEST_LIB_SRC := $(addprefix tests/kunit/,builder.c builder_chain.c \
 ASAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all
 LIBS	:= -lisal
-TOOL_PKGS := smartcols json-c libkmod mount blkid
+TOOL_PKGS := smartcols json-c libkmod mount blkid libudev
 # Asked for when used, so that a machine that lacks them can still run setup.
 TOOL_LIBS = $(LIBS) $(shell pkg-config --libs $(TOOL_PKGS))
 TOOL_CFLAGS = $(USER_CFLAGS) -DVHDX_TOOL_VERSION='"$(VERSION)"' \
@@ -167,22 +168,29 @@ bench: setup
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
-install: $(B)/vhdxctl
+install: install-tool dkms-install
+
+install-tool: $(B)/vhdxctl
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
 	install -D -m 0644 tools/vhdxctl/vhdxctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
+	install -D -m 0644 tools/udev/60-vhdx.rules \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
+
+dkms-install:
 	tools/dkms install
 
 uninstall:
 	tools/dkms remove
 	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check crash lint demo bench vm-shell install uninstall clean \
-	FORCE
+.PHONY: all tool programs setup check crash lint demo bench vm-shell install install-tool \
+	dkms-install uninstall clean FORCE

@@ -14,6 +14,7 @@
 #include "message.h"
 #include "open_image.h"
 #include "text.h"
+#include "udev.h"
 #include "vhdxctl.h"
 
 /**
@@ -194,6 +195,7 @@ static int attach_chain(const struct request *request,
 		.nr_fds = (__u32)chain->count,
 		.fds = (uintptr_t)fds,
 	};
+	u64 since = udev_now();
 	char *device;
 	int code;
 
@@ -214,6 +216,9 @@ static int attach_chain(const struct request *request,
 		return code;
 	}
 
+	if (!udev_wait((unsigned int)arg.index, since))
+		message_warn(request->path,
+			     "attached, but udev is slow: links below /dev/disk will come later");
 	device = device_path((unsigned int)arg.index);
 	puts(device);
 	/*
