@@ -93,14 +93,6 @@ static int write_file(struct vhdx_journal *j, const void *buf, size_t len,
 	return file_of(j)->ops->write(file_of(j), buf, len, offset);
 }
 
-/* A host that cannot promise room is taken as it is. */
-static int allocate_file(struct vhdx_journal *j, u64 offset, u64 length)
-{
-	int ret = file_of(j)->ops->allocate(file_of(j), offset, length);
-
-	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
 /**
  * vhdx_journal_latch() - stop writing for good
  * @j: the journal
@@ -131,86 +123,6 @@ enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img)
 	if (READ_ONCE(j->failed))
 		return VHDX_LOG_FAILED;
 	return READ_ONCE(j->generation.active) ? VHDX_LOG_DIRTY : VHDX_LOG_CLEAN;
-}
-
-/* --- headers --- */
-
-/* The next slot of a pair; @header without its sequence number. */
-static int write_slot(struct vhdx_journal *j, const struct vhdx_header *header)
-{
-	struct vhdx_headers *headers = &j->img->headers;
-	unsigned int slot = !headers->current_slot;
-	struct vhdx_header next = *header;
-	int ret;
-
-	next.sequence_number = vhdx_image_header(j->img)->sequence_number + 1;
-	vhdx_header_encode(&next, j->entry);
-	ret = write_file(j, j->entry, VHDX_HEADER_SIZE,
-			 vhdx_header_offset(slot));
-	if (ret)
-		return ret;
-	headers->slot[slot] = next;
-	headers->valid[slot] = true;
-	headers->current_slot = slot;
-	return 0;
-}
-
-/*
- * Both slots, each stable before the next is touched. What came before must be
- * flushed already.
- */
-static int update_headers(struct vhdx_journal *j,
-			  const struct vhdx_header *header)
-{
-	struct vhdx_header next = *header;
-	int ret;
-
-	ret = write_slot(j, &next);
-	if (!ret)
-		ret = flush_file(j);
-	if (!ret)
-		ret = write_slot(j, &next);
-	if (!ret)
-		ret = flush_file(j);
-	return ret;
-}
-
-/**
- * vhdx_journal_set_log_guid() - say in both headers what the log holds
- * @j: the journal
- * @log_guid: of a durable entry, or zero for a log that holds nothing
- *
- * Context: the worker, or before there is one; what came before is flushed.
- * Return: 0 or a negative errno. MS-VHDX 2.2.2.
- */
-int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid)
-{
-	struct vhdx_header header = *vhdx_image_header(j->img);
-
-	header.log_guid = *log_guid;
-	return update_headers(j, &header);
-}
-
-/**
- * vhdx_journal_change_guids() - say in both headers that the file changes
- * @j: the journal
- * @visible: a guest can see it: a new DataWriteGuid, beside the FileWriteGuid
- *
- * Context: the worker, or before there is one.
- * Return: 0 or a negative errno. MS-VHDX 2.2.2.
- */
-int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible)
-{
-	struct vhdx_header header = *vhdx_image_header(j->img);
-	int ret;
-
-	guid_gen(&header.file_write_guid);
-	if (visible)
-		guid_gen(&header.data_write_guid);
-	ret = flush_file(j);
-	if (ret)
-		return ret;
-	return update_headers(j, &header);
 }
 
 /* --- pages --- */
@@ -489,70 +401,6 @@ static int commit(struct vhdx_journal *j, bool *didp)
 	return ret;
 }
 
-/* --- the first change --- */
-
-static int make_log(struct vhdx_journal *j)
-{
-	struct vhdx_header header = *vhdx_image_header(j->img);
-	int ret;
-
-	header.log_offset = j->img->file_size;
-	header.log_length = VHDX_MIB;
-	if (header.log_offset >= VHDX_MAX_FILE_OFFSET)
-		return -EFBIG;
-	ret = vhdx_journal_grow(j, VHDX_MIB);
-	if (ret)
-		return ret;
-	vhdx_space_claim_free(j->img->space, header.log_offset,
-			      header.log_length);
-	ret = update_headers(j, &header);
-	if (ret)
-		vhdx_journal_latch(j, ret);
-	return ret;
-}
-
-/*
- * The headers come first. Then the file gets what an entry relies on: a size of
- * whole MiB that covers every block, and a log that needs no more space.
- */
-static int first_change(struct vhdx_journal *j)
-{
-	struct vhdx_image *img = j->img;
-	u64 end = ALIGN(max(img->file_size, vhdx_space_end(img->space)),
-			VHDX_MIB);
-	int ret;
-
-	if (!j->guids_changed) {
-		ret = vhdx_journal_change_guids(j, true);
-		if (ret) {
-			/* A header may lie in a hole; the other slot is whole. */
-			if (!vhdx_is_no_space(ret))
-				vhdx_journal_latch(j, ret);
-			return ret;
-		}
-		j->guids_changed = true;
-	}
-	if (end > img->file_size) {
-		ret = vhdx_journal_grow(j, end - img->file_size);
-		if (ret)
-			return ret;
-	}
-	if (!vhdx_image_header(img)->log_length) {
-		ret = make_log(j);
-		if (ret)
-			return ret;
-	}
-	ret = allocate_file(j, vhdx_image_header(img)->log_offset,
-			    2 * j->half_length);
-	if (ret)
-		return ret;
-	spin_lock(&j->lock);
-	/* who sees it sees the size of the file; pairs with enter() */
-	smp_store_release(&j->changed, true);
-	spin_unlock(&j->lock);
-	return 0;
-}
-
 /* --- the worker --- */
 
 static void fail_parked(struct vhdx_journal *j, enum vhdx_write_want want,
@@ -610,8 +458,9 @@ static void prepare_pages(struct vhdx_journal *j)
 		spin_unlock(&j->lock);
 		if (mib == U64_MAX)
 			return;
-		ret = allocate_file(j, vhdx_page_offset(j, mib * MIB_PAGES),
-				    VHDX_MIB);
+		ret = vhdx_journal_allocate(j, vhdx_page_offset(j, mib *
+								MIB_PAGES),
+					    VHDX_MIB);
 		if (ret) {
 			fail_parked(j, VHDX_WANT_PAGE, ret);
 			return;
@@ -700,7 +549,7 @@ static bool work_once(struct vhdx_journal *j)
 
 	if (first) {
 		/* It may have parked for this just when it was done. */
-		ret = changed ? 0 : first_change(j);
+		ret = changed ? 0 : vhdx_journal_first_change(j, true);
 		if (ret)
 			fail_parked(j, VHDX_WANT_FIRST, ret);
 		return true;

@@ -201,11 +201,14 @@ void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page);
 /* replay.c */
 int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
 
+/* header_update.c */
+int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid);
+int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible);
+int vhdx_journal_first_change(struct vhdx_journal *j, bool visible);
+
 /* journal.c, growth.c */
 int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err);
 void vhdx_journal_free(struct vhdx_journal *j);
-int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid);
-int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible);
 void vhdx_journal_latch(struct vhdx_journal *j, int ret);
 int vhdx_journal_grow(struct vhdx_journal *j, u64 length);
 int vhdx_journal_refill(struct vhdx_journal *j);
@@ -222,6 +225,16 @@ static inline int vhdx_journal_flush(struct vhdx_journal *j)
 {
 	vhdx_count(&j->img->stats.flushes);
 	return j->img->file->ops->flush(j->img->file);
+}
+
+/* A host that cannot promise room is taken as it is. */
+static inline int vhdx_journal_allocate(struct vhdx_journal *j, u64 offset,
+					u64 length)
+{
+	struct vhdx_file *file = j->img->file;
+	int ret = file->ops->allocate(file, offset, length);
+
+	return ret == -EOPNOTSUPP ? 0 : ret;
 }
 
 static inline void vhdx_journal_kick(struct vhdx_journal *j)
