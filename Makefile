@@ -153,6 +153,7 @@ check: setup
 crash: setup $(B)/crash $(B)/crash-mutants
 	tests/image/crash_replay.py --sample 2000 $(B)/crash --full
 	tests/image/crash_replay.py $(B)/crash --full --child
+	$(B)/crash --tools
 	tests/image/crash_replay.py --refused $(B)/crash-mutants --mutants
 
 lint: setup

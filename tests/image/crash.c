@@ -9,7 +9,8 @@
  * checks each; crash_check.c says how. crash_world.c is the guest.
  *
  * What a sequence is made of is in the table of letters below. The image is one
- * without a parent, or with --child one that has one.
+ * without a parent, or with --child one that has one. With --tools there is no
+ * guest: crash_tools.c.
  */
 #include <err.h>
 #include <getopt.h>
@@ -132,12 +133,17 @@ static struct run current_run;
 static struct disk template_disk;
 static bool is_child;
 static u64 max_violations = 5;
+static const char *current_operation;	/* NULL: a workload of the guest's */
 
 /* What repeats the run. */
 void run_options(char *text, size_t size)
 {
 	const struct run *r = &current_run;
 
+	if (current_operation) {
+		snprintf(text, size, "--tools=%s", current_operation);
+		return;
+	}
 	snprintf(text, size,
 		 "%s--run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu",
 		 is_child ? "--child " : "", r->sequence, r->half_length, r->step, r->window,
@@ -206,8 +212,8 @@ static int sink_resize(void *ctx, u64 size)
 	return 0;
 }
 
-static void build(struct disk *disk, const struct builder *builder,
-		  struct builder_layout *layout)
+static void build_disk(struct disk *disk, const struct builder *builder,
+		       struct builder_layout *layout)
 {
 	const struct builder_sink sink = {
 		.write = sink_write,
@@ -220,6 +226,18 @@ static void build(struct disk *disk, const struct builder *builder,
 	disk_init(disk);
 	if (builder_build(builder, &sink, layout))
 		errx(1, "the image cannot be made");
+}
+
+/**
+ * crash_build() - make an image on a disk
+ * @disk: what was there is lost
+ * @builder: what image
+ */
+void crash_build(struct disk *disk, const struct builder *builder)
+{
+	struct builder_layout layout;
+
+	build_disk(disk, builder, &layout);
 }
 
 /* Behind all blocks a gap that holds what no one may ever see. */
@@ -244,7 +262,7 @@ static void build_template(const struct builder *builder)
 	u8 sector[SECTOR] __aligned(8);
 	u32 i;
 
-	build(&template_disk, builder, &layout);
+	build_disk(&template_disk, builder, &layout);
 	data_start = layout.blocks_offset / SECTOR;
 	log_start = layout.log_offset / SECTOR;
 	log_end = (layout.log_offset + layout.log_length) / SECTOR;
@@ -313,7 +331,7 @@ static void make_child(void)
 	parent.blocks = BLOCKS;
 	parent.data_bytes = 2 * SECTOR;
 	parent.seed = 2;
-	build(&parent_disk, &parent, &layout);
+	build_disk(&parent_disk, &parent, &layout);
 	if (vhdx_image_open(&parent_disk.file, 0, &parent_image, &error))
 		errx(1, "the parent does not open: %s", error.reason);
 
@@ -329,11 +347,17 @@ static void make_child(void)
 	build_template(&builder);
 }
 
-static void make_template(bool child)
+/* Zeros have the first number. */
+static void start_contents(void)
 {
 	static const u8 zero[SECTOR] __aligned(8);
 
 	content_intern(zero);
+}
+
+static void make_template(bool child)
+{
+	start_contents();
 	is_child = child;
 	vhdx_image_close(parent_image);
 	parent_image = NULL;
@@ -806,11 +830,49 @@ static void run_plan(struct plan *plan)
 	run_exhaustive(plan, 3);
 }
 
+/* --- operations without a guest --- */
+
+/* All of them, or the one that is called so; returns how many went wrong. */
+static u32 run_operations(const char *only)
+{
+	/* static: longjmp() leaves them as they are */
+	static u32 failed, run, i;
+	static u64 states;
+
+	start_contents();
+	failed = 0;
+	run = 0;
+	for (i = 0; i < crash_operation_count; i++) {
+		current_operation = crash_operation_name(i);
+		if (only && strcmp(only, current_operation))
+			continue;
+		trace_rewind(0);
+		run++;
+		states = statistics.states;
+		if (setjmp(escape)) {
+			failed++;
+			printf("not ok %u - %s\n", run, current_operation);
+			continue;
+		}
+		crash_operation_run(i);
+		printf("ok %u - %s: %llu states\n", run, current_operation,
+		       statistics.states - states);
+	}
+	current_operation = NULL;
+	if (!run)
+		errx(2, "no operation: %s", only);
+	printf("# power cut at %llu places (%llu of them sampled), %llu states, %llu carried on\n",
+	       statistics.cuts, statistics.sampled_cuts, statistics.states,
+	       statistics.replays);
+	printf("1..%u\n", run);
+	return failed;
+}
+
 /* --- mutants --- */
 
 /* Runs in a process of its own; true when it is caught. */
 static bool run_mutant(struct plan *plan, const struct mutant *mutant,
-		       bool child, char *text, size_t size)
+		       bool child, bool tools, char *text, size_t size)
 {
 	int pipe_fd[2], status;
 	ssize_t n = 0, got;
@@ -827,6 +889,10 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 		close(pipe_fd[0]);
 		tell_parent = pipe_fd[1];
 		mutant_select(mutant);
+		if (tools) {
+			run_operations(NULL);
+			exit(0);
+		}
 		make_template(child);
 		run_plan(plan);
 		exit(0);
@@ -851,10 +917,13 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 	char text[200];
 
 	/* Or whatever is caught below says nothing about the mutants. */
-	for (i = 0; i < 2; i++) {
-		if (only && mutant_is_childs(only) != i)
+	for (i = 0; i < 3; i++) {
+		bool child = i == 1, tools = i == 2;
+
+		if (only && (mutant_is_childs(only) != child ||
+			     mutant_is_tools(only) != tools))
 			continue;
-		if (run_mutant(plan, NULL, i, text, sizeof(text)))
+		if (run_mutant(plan, NULL, child, tools, text, sizeof(text)))
 			errx(1, "without a mutant: %s", text);
 	}
 	for (i = 0; i < mutant_count; i++) {
@@ -865,8 +934,8 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 			continue;
 		}
 		tests++;
-		if (run_mutant(plan, mutant, mutant_is_childs(mutant), text,
-			       sizeof(text))) {
+		if (run_mutant(plan, mutant, mutant_is_childs(mutant),
+			       mutant_is_tools(mutant), text, sizeof(text))) {
 			caught++;
 			printf("ok %u - %s: %s\n", tests, mutant->name, text);
 		} else {
@@ -889,6 +958,7 @@ enum {
 	OPT_SEED = 256,
 	OPT_FULL,
 	OPT_CHILD,
+	OPT_TOOLS,
 	OPT_RUN,
 	OPT_HALF,
 	OPT_STEP,
@@ -911,6 +981,7 @@ static const struct option options[] = {
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "full", no_argument, NULL, OPT_FULL },
 	{ "child", no_argument, NULL, OPT_CHILD },
+	{ "tools", optional_argument, NULL, OPT_TOOLS },
 	{ "run", required_argument, NULL, OPT_RUN },
 	{ "half", required_argument, NULL, OPT_HALF },
 	{ "step", required_argument, NULL, OPT_STEP },
@@ -936,6 +1007,7 @@ static void usage(FILE *out)
 	      "       crash [--seed N] [--full] [--child] [--states FILE]\n"
 	      "       crash [--child] --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
+	      "       crash --tools[=OPERATION]                 what the tool does without a guest\n"
 	      "       crash --letters                           what they mean\n"
 	      "       crash --list-mutants                      rules that can be broken\n"
 	      "       crash-mutants --mutants [--refused FILE]  is each of them caught?\n"
@@ -965,7 +1037,8 @@ int main(int argc, char **argv)
 		.half_length = 16384, .step = 2 * MIB, .window = 1,
 	};
 	const struct mutant *mutant = NULL;
-	bool all_mutants = false, child = false;
+	bool all_mutants = false, child = false, tools = false;
+	const char *operation = NULL;
 	u32 i;
 	int opt;
 
@@ -979,6 +1052,10 @@ int main(int argc, char **argv)
 			break;
 		case OPT_CHILD:
 			child = true;
+			break;
+		case OPT_TOOLS:
+			tools = true;
+			operation = optarg;
 			break;
 		case OPT_RUN:
 			snprintf(run.sequence, sizeof(run.sequence), "%s",
@@ -1042,9 +1119,11 @@ int main(int argc, char **argv)
 	/* Every image that is opened takes buffers of 1 MiB: keep them. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 26);
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
-	if (!run.sequence[0] && (mutant || all_mutants))
+	if (!run.sequence[0] && !tools && (mutant || all_mutants))
 		return run_mutants(&plan, mutant);
 	mutant_select(mutant);
+	if (tools)
+		return run_operations(operation) != 0;
 	make_template(child);
 	if (run.sequence[0]) {
 		deep_every = 1;

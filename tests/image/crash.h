@@ -214,7 +214,16 @@ void states_refused(const struct disk *disk, const char *why);
 void states_flush(void);
 void states_end(void);
 
+/* crash_tools.c */
+extern const unsigned int crash_operation_count;
+
+const char *crash_operation_name(unsigned int i);
+void crash_operation_run(unsigned int i);
+
 /* crash.c */
+struct builder;
+
+void crash_build(struct disk *disk, const struct builder *builder);
 void run_options(char *text, size_t size);
 void trace(const struct world *w, const char *format, ...)
 	__printf(2, 3);

@@ -16,6 +16,14 @@ static u32 content_count, content_room;
 static u32 *content_table;
 static u32 content_slots;
 
+const char *const disk_op_name[] = {
+	[DISK_WRITE] = "write",
+	[DISK_ZERO] = "zero",
+	[DISK_RESIZE] = "resize",
+	[DISK_ALLOCATE] = "allocate",
+	[DISK_FLUSH] = "flush",
+};
+
 u64 hash_mix(u64 x)
 {
 	x ^= x >> 30;

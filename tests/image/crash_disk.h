@@ -62,6 +62,8 @@ enum disk_op {
 	DISK_FLUSH,
 };
 
+extern const char *const disk_op_name[];
+
 struct disk;
 
 /**

@@ -105,6 +105,19 @@ const struct mutant mutants[] = {
 	{ "child-discard-forgets", "child: a discard leaves the block NOT_PRESENT", NULL },
 	{ "child-fua-bits-not-looked-at",
 	  "child: FUA taken for durable before its bits are", NULL },
+	{ "edit-header-before-entries", "edit: header before the entries", NULL },
+	{ "edit-entries-no-flush", "edit: no flush after the entries", NULL },
+	{ "edit-entries-apart", "edit: the header names the first entry alone", NULL },
+	{ "edit-in-place-before-header", "edit: pages put in place before the header", NULL },
+	{ "edit-no-log", "edit: no header names the entries", NULL },
+	{ "edit-start-no-flush-between",
+	  "edit: no flush between the slots that name the log", NULL },
+	{ "edit-start-no-flush-after", "edit: no flush after the second of them", SECOND_SLOT },
+	{ "edit-start-one-slot", "edit: one slot names the log", SECOND_SLOT },
+	{ "edit-in-place-no-flush", "edit: no flush before LogGuid is zero", NULL },
+	{ "edit-end-no-flush-between", "edit: no flush between the slots that end it", NULL },
+	{ "edit-end-no-flush-after", "edit: no flush after the second of them", SECOND_SLOT },
+	{ "edit-end-one-slot", "edit: one slot ends it", SECOND_SLOT },
 };
 
 const unsigned int mutant_count = ARRAY_SIZE(mutants);
@@ -114,6 +127,11 @@ static const struct mutant *selected;
 bool mutant_is_childs(const struct mutant *mutant)
 {
 	return !strncmp(mutant->name, "child-", 6);
+}
+
+bool mutant_is_tools(const struct mutant *mutant)
+{
+	return !strncmp(mutant->name, "edit-", 5);
 }
 
 const struct mutant *mutant_find(const char *name)

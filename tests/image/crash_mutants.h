@@ -11,7 +11,7 @@
 /**
  * struct mutant - a rule that can be broken
  * @name: on the command line and in the patch; "child-" where only an image with
- *	a parent has that rule
+ *	a parent has that rule, "edit-" where only what is done without a guest has
  * @rule: what is done wrong
  * @harmless: why nothing can notice; NULL when the enumerator has to
  */
@@ -25,6 +25,7 @@ extern const struct mutant mutants[];
 extern const unsigned int mutant_count;
 
 bool mutant_is_childs(const struct mutant *mutant);
+bool mutant_is_tools(const struct mutant *mutant);
 const struct mutant *mutant_find(const char *name);
 void mutant_select(const struct mutant *mutant);
 bool crash_mutant(const char *name);

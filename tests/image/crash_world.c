@@ -205,14 +205,6 @@ static const char *region_name(u64 offset)
 	return text;
 }
 
-static const char *const op_name[] = {
-	[DISK_WRITE] = "write",
-	[DISK_ZERO] = "zero",
-	[DISK_RESIZE] = "resize",
-	[DISK_ALLOCATE] = "allocate",
-	[DISK_FLUSH] = "flush",
-};
-
 static bool is_header(u64 offset)
 {
 	return offset < VHDX_REGION_TABLE_1_OFFSET;
@@ -255,13 +247,13 @@ static int before(struct disk *disk, enum disk_op op, const void *buf,
 
 	if (w->dead)
 		return -EIO;
-	trace(w, "%s %s %llu", op_name[op],
+	trace(w, "%s %s %llu", disk_op_name[op],
 	      op == DISK_FLUSH ? "" : region_name(offset), length);
 	if (w->failed)
 		violation("%s after a failure that nobody knows the outcome of",
-			  op_name[op]);
+			  disk_op_name[op]);
 	if (w->img && w->img->journal && w->img->journal->lock.held)
-		violation("%s with a lock held", op_name[op]);
+		violation("%s with a lock held", disk_op_name[op]);
 	w->ops++;
 	statistics.operations++;
 	if (op == DISK_WRITE && offset + length > disk_size(disk))
@@ -283,7 +275,7 @@ static void after(struct disk *disk, enum disk_op op, u64 offset, u64 length)
 
 	(void)offset;
 	(void)length;
-	power_cut(w, op_name[op]);
+	power_cut(w, disk_op_name[op]);
 	if (w->ops == w->fault_at && w->fault >= FAULT_DIE) {
 		trace(w, "-- %s", w->fault == FAULT_DIE ?
 		      "the driver dies" : "the power goes");

@@ -448,13 +448,15 @@ void vhdx_log_update_data(const struct vhdx_log *log,
 			  const struct vhdx_log_update *update, void *buf);
 
 /**
- * struct vhdx_log_page - a data update to be logged
+ * struct vhdx_log_page - an update to be logged
  * @file_offset: where it belongs, bytes from the start of the file
- * @data: 4 KiB
+ * @data: 4 KiB; NULL: zeros
+ * @zero_length: without @data, bytes that become zero, a multiple of 4 KiB
  */
 struct vhdx_log_page {
 	u64 file_offset;
 	const void *data;
+	u64 zero_length;
 };
 
 u32 vhdx_log_entry_length(u32 count);

@@ -415,7 +415,8 @@ u32 vhdx_log_entry_length(u32 count)
 
 /**
  * vhdx_log_entry_encode - an entry as it lies on disk (MS-VHDX 2.3.1)
- * @entry: its header; entry_length is that of descriptor_count data descriptors
+ * @entry: its header; entry_length is that of descriptor_count data descriptors,
+ *	less the data sector of each that only zeroes
  * @log_guid: of its generation
  * @pages: descriptor_count pages
  * @buf: receives @entry->entry_length bytes, checksum included
@@ -443,20 +444,28 @@ void vhdx_log_entry_encode(const struct vhdx_log_entry *entry,
 	disk->flushed_file_offset = cpu_to_le64(entry->flushed_file_offset);
 	disk->last_file_offset = cpu_to_le64(entry->last_file_offset);
 
-	for (i = 0; i < entry->descriptor_count; i++) {
+	for (i = 0; i < entry->descriptor_count; i++, descriptor++) {
 		const u8 *data = pages[i].data;
 
-		descriptor[i].signature =
+		descriptor->file_offset = cpu_to_le64(pages[i].file_offset);
+		descriptor->sequence_number = cpu_to_le64(number);
+		if (!data) {
+			descriptor->signature =
+				cpu_to_le32(VHDX_ZERO_DESCRIPTOR_SIGNATURE);
+			descriptor->leading_bytes =
+				cpu_to_le64(pages[i].zero_length);
+			continue;
+		}
+		descriptor->signature =
 			cpu_to_le32(VHDX_DATA_DESCRIPTOR_SIGNATURE);
-		memcpy(&descriptor[i].leading_bytes, data, 8);
-		memcpy(sector[i].data, data + 8, VHDX_LOG_DATA_SIZE);
-		memcpy(&descriptor[i].trailing_bytes,
+		memcpy(&descriptor->leading_bytes, data, 8);
+		memcpy(sector->data, data + 8, VHDX_LOG_DATA_SIZE);
+		memcpy(&descriptor->trailing_bytes,
 		       data + 8 + VHDX_LOG_DATA_SIZE, 4);
-		descriptor[i].file_offset = cpu_to_le64(pages[i].file_offset);
-		descriptor[i].sequence_number = cpu_to_le64(number);
-		sector[i].signature = cpu_to_le32(VHDX_DATA_SECTOR_SIGNATURE);
-		sector[i].sequence_high = cpu_to_le32(number >> 32);
-		sector[i].sequence_low = cpu_to_le32((u32)number);
+		sector->signature = cpu_to_le32(VHDX_DATA_SECTOR_SIGNATURE);
+		sector->sequence_high = cpu_to_le32(number >> 32);
+		sector->sequence_low = cpu_to_le32((u32)number);
+		sector++;
 	}
 	disk->checksum = cpu_to_le32(vhdx_checksum(buf, entry->entry_length));
 }

@@ -223,12 +223,14 @@ static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
 	return vhdx_block_map_load(img, img->space, NULL, err);
 }
 
-static int open_for_writing(struct vhdx_image *img, struct vhdx_error *err)
+static int open_for_writing(struct vhdx_image *img, unsigned int flags,
+			    struct vhdx_error *err)
 {
 	u64 end = max(img->file_size, vhdx_space_end(img->space));
 	int ret;
 
-	if (img->metadata.has_parent && !img->parent)
+	if (img->metadata.has_parent && !img->parent &&
+	    !(flags & VHDX_OPEN_EDIT))
 		return vhdx_fail(err, -ENOLINK, "file", NULL, 0,
 				 "a differencing image cannot be written to without its parent");
 	/* Our own log entries would be refused for it. */
@@ -274,9 +276,11 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
 		ret = vhdx_bitmaps_create(img, err);
 	if (!ret)
 		ret = open_blocks(img, err);
-	if (!ret && flags & VHDX_OPEN_WRITE)
-		ret = open_for_writing(img, err);
-	if (!ret && !(flags & VHDX_OPEN_WRITE)) {
+	if (ret)
+		return ret;
+	if (flags & (VHDX_OPEN_WRITE | VHDX_OPEN_EDIT)) {
+		ret = open_for_writing(img, flags, err);
+	} else {
 		vhdx_space_free(img->space);
 		img->space = NULL;
 	}
@@ -287,6 +291,8 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
  * vhdx_image_open() - open an image
  * @file: the image; stays the caller's, who keeps it until vhdx_image_close()
  * @flags: VHDX_OPEN_WRITE: for writing; a dirty log is replayed into the file.
+ *	VHDX_OPEN_EDIT: to change structures, see edit.h, and nothing of what a
+ *	guest sees where its parent is not there; otherwise the same.
  *	VHDX_OPEN_NO_REPLAY: a dirty log is refused, -EUCLEAN.
  *	VHDX_OPEN_NO_BLOCKS, not with VHDX_OPEN_WRITE: for who wants to know what
  *	the image says of itself; the BAT is not read, and nothing of the disk can be
