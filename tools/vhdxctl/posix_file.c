@@ -135,6 +135,21 @@ static int posix_file_resize(struct vhdx_file *file, u64 size)
 	return ftruncate(to_posix_file(file)->fd, (off_t)size) ? -errno : 0;
 }
 
+static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
+{
+	static const u8 zeros[1 << 16];
+	int ret = 0;
+
+	while (!ret && len) {
+		size_t n = min_t(u64, len, sizeof(zeros));
+
+		ret = posix_file_write(file, zeros, n, offset);
+		offset += n;
+		len -= n;
+	}
+	return ret;
+}
+
 /* Both: what a file system or a device can do of it differs. */
 static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
 			   bool unmap)
@@ -143,9 +158,12 @@ static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
 	int fd = to_posix_file(file)->fd;
 
 	while (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-			 (off_t)len))
+			 (off_t)len)) {
+		if (errno == EOPNOTSUPP)
+			return write_zeros(file, offset, len);
 		if (errno != EINTR)
 			return -errno;
+	}
 	return 0;
 }
 
@@ -165,7 +183,7 @@ static const struct vhdx_file_ops posix_file_ops = {
 	.next_data = posix_file_next_data,
 };
 
-static const struct vhdx_file_ops posix_file_new_ops = {
+static const struct vhdx_file_ops posix_file_write_ops = {
 	.read = posix_file_read,
 	.size = posix_file_size,
 	.next_data = posix_file_next_data,
@@ -186,7 +204,7 @@ static bool can_hold_image(const struct stat *st)
  * @pf: to fill in; closed by posix_file_close()
  * @path: a regular file or a block device, or a symbolic link to one
  * @writable: the descriptor is open for writing too; the operations of image/
- *	only read all the same
+ *	only read all the same, until posix_file_allow_writes()
  *
  * Return: 0 or a negative errno: -EISDIR for a directory, -ENOTBLK for another
  * kind of file that cannot hold an image, or what the system call answered.
@@ -215,6 +233,15 @@ int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 		posix_file_close(pf);
 	pf->file.ops = &posix_file_ops;
 	return ret;
+}
+
+/**
+ * posix_file_allow_writes - let image/ change a file
+ * @pf: opened by posix_file_open() for writing too, and locked
+ */
+void posix_file_allow_writes(struct posix_file *pf)
+{
+	pf->file.ops = &posix_file_write_ops;
 }
 
 /* Nothing of these may be opened, or looked into, because an image says so. */
@@ -299,7 +326,7 @@ int posix_file_create(struct posix_file *pf, const char *path)
 	pf->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (pf->fd < 0)
 		return -errno;
-	pf->file.ops = &posix_file_new_ops;
+	pf->file.ops = &posix_file_write_ops;
 	return 0;
 }
 
@@ -317,7 +344,7 @@ int posix_file_open_device(struct posix_file *pf, const char *path)
 	pf->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (pf->fd < 0)
 		return -errno;
-	pf->file.ops = &posix_file_new_ops;
+	pf->file.ops = &posix_file_write_ops;
 	if (fstat(pf->fd, &pf->stat))
 		ret = -errno;
 	else if (!S_ISBLK(pf->stat.st_mode))

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "chain.h"
+#include "device.h"
+#include "edit_image.h"
+#include "holders.h"
+#include "image_lock.h"
+#include "message.h"
+#include "open_image.h"
+
+static int fail_in_use(const struct posix_file *pf, const char *path,
+		       const char *what)
+{
+	struct holders holders;
+
+	holders_find_of_image(&holders, &pf->stat);
+	message_fail(EX_TEMPFAIL, path, "%s while it is in use: %s", what,
+		     holders_text(&holders));
+	if (holders.command)
+		message_hint("'%s' comes first", holders.command);
+	holders_free(&holders);
+	return EX_TEMPFAIL;
+}
+
+static bool is_attached(const struct stat *st)
+{
+	struct device_list disks;
+	bool found;
+
+	device_list_of_image(&disks, st);
+	found = disks.count;
+	device_list_free(&disks);
+	device_list_of_parent(&disks, st);
+	found |= disks.count;
+	device_list_free(&disks);
+	return found;
+}
+
+/**
+ * edit_image_lock - have a file for oneself, and let image/ change it
+ * @pf: opened by open_image_file() for writing
+ * @path: the same file
+ * @what: what fails where somebody uses it, as in "cannot be resized"
+ *
+ * The lock lasts as long as the file is open.
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
+{
+	int ret;
+
+	ret = image_lock(pf->fd, true);
+	if (ret && ret != -EAGAIN)
+		return message_fail_errno(path, "cannot lock", -ret);
+	if (ret || is_attached(&pf->stat))
+		return fail_in_use(pf, path, what);
+	posix_file_allow_writes(pf);
+	return 0;
+}
+
+/**
+ * edit_image_open - open an image for changes of its structures
+ * @pf: to fill in; closed by edit_image_finish()
+ * @path: the file
+ * @what: what fails where somebody uses it, as in "cannot be resized"
+ * @imgp: receives the image, whose log has been replayed. A parent is not opened,
+ *	see VHDX_OPEN_EDIT.
+ *
+ * Nobody else has it, nor gets it while it is open.
+ *
+ * Return: 0, or the exit code; then the error was printed, and nothing is open.
+ */
+int edit_image_open(struct posix_file *pf, const char *path, const char *what,
+		    struct vhdx_image **imgp)
+{
+	struct vhdx_error err;
+	int code;
+
+	code = open_image_file(pf, path, true);
+	if (code)
+		return code;
+	code = edit_image_lock(pf, path, what);
+	if (!code && vhdx_image_open(&pf->file, VHDX_OPEN_EDIT, imgp, &err))
+		code = open_image_fail(path, &pf->stat, &err);
+	if (code)
+		posix_file_close(pf);
+	return code;
+}
+
+/**
+ * edit_image_refuse_parent - refuse what would make the children of an image useless
+ * @pf: its file
+ * @path: of that
+ * @what: what is refused, as for edit_image_open()
+ * @img: the image
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int edit_image_refuse_parent(const struct posix_file *pf, const char *path,
+			     const char *what, struct vhdx_image *img)
+{
+	const struct chain_image image = {
+		.path = (char *)path,
+		.file = *pf,
+		.img = img,
+	};
+	char *child = chain_find_child(&image);
+
+	if (!child)
+		return 0;
+	message_fail(EXIT_FAILURE, path,
+		     "%s: it is the parent of %s, which would be of no use then",
+		     what, child);
+	free(child);
+	return EXIT_FAILURE;
+}
+
+/**
+ * edit_image_fail - say why changing an image has failed
+ * @path: of it
+ * @what: what has failed, as for edit_image_open()
+ * @errnum: why
+ *
+ * Return: the exit code.
+ */
+int edit_image_fail(const char *path, const char *what, int errnum)
+{
+	int code = message_fail_errno(path, what, errnum);
+
+	message_hint("it is whole: what was not finished is as it was");
+	return code;
+}
+
+/**
+ * edit_image_finish - close an image that may have been changed
+ * @pf: its file
+ * @path: of that
+ * @img: the image
+ * @code: of the change
+ *
+ * Return: @code, or another exit code when that is 0 and the last writes fail;
+ * then the error was printed.
+ */
+int edit_image_finish(struct posix_file *pf, const char *path,
+		      struct vhdx_image *img, int code)
+{
+	int ret = code ? 0 : vhdx_image_finish(img);
+
+	vhdx_image_close(img);
+	posix_file_close(pf);
+	if (ret)
+		code = message_fail_errno(path, "cannot finish writing", -ret);
+	return code;
+}
