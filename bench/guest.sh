@@ -12,7 +12,10 @@
 #	first     nothing was written before; the raw file is fallocated, a VHDX file
 #	          is as qemu-img makes it and grows
 # Chains are vhdx's own: images without a block of their own above one that was
-# written; for partial, a child that has a sector of each block.
+# written; for partial, a child that has a sector of each block. The rest of a
+# block's space in the child's file is as the driver leaves it, zeroed because of
+# zeroed_growth, or written space: the same child after cp, as a file that came
+# from elsewhere.
 # ZEROED (0 or 1) is the driver's parameter zeroed_growth. Only rows that have WORD
 # in their name are run.
 set -eu
@@ -172,17 +175,28 @@ chain_rows() {
 	done
 }
 
-# partial_row ZEROED NAME: a new child for each sample: the first write to each place
-# sets bits; where growth was not zeroed the file system below converts an
-# unwritten extent too, as it does for a raw file that is written to first.
+# partial_row SPACE NAME: a new child for each sample: the first write to each place
+# sets bits; where SPACE is unwritten the file system below converts an extent too,
+# as it does for a raw file that is written to first. Where it is written the
+# driver's own cost is all there is.
 partial_row() {
+	space=$1
 	name=$2
 	wanted "$name" || return 0
-	echo "$1" >/sys/module/vhdx/parameters/zeroed_growth
+	case $space in
+	unwritten | written) echo 0 ;;
+	zeroed) echo 1 ;;
+	esac >/sys/module/vhdx/parameters/zeroed_growth
 	vhdxctl create --parent chain-0.vhdx partial.vhdx
 	partial=$(vhdxctl attach partial.vhdx)
 	fio --name=prepare --filename="$partial" --direct=1 --rw=write:2044k --bs=4k \
 		--size="${mib}m" --io_size=$((mib * 2))k >/dev/null
+	if [ "$space" = written ]; then
+		vhdxctl detach "$partial"
+		cp --sparse=never partial.vhdx copy.vhdx
+		mv copy.vhdx partial.vhdx
+		partial=$(vhdxctl attach partial.vhdx)
+	fi
 	sync
 	sample "$name" vhdx "$partial" --rw=randwrite --norandommap --bs=4k --iodepth=32 \
 		--io_size=64m
@@ -211,8 +225,9 @@ while [ "$round" -lt "$rounds" ]; do
 	read_rows
 	chain_rows
 	write_rows
-	partial_row 0 'randwrite 4k qd32, partial'
-	partial_row 1 'randwrite 4k qd32, partial, zeroed growth'
+	partial_row unwritten 'randwrite 4k qd32, partial'
+	partial_row zeroed 'randwrite 4k qd32, partial, zeroed growth'
+	partial_row written 'randwrite 4k qd32, partial, written space'
 	round=$((round + 1))
 	echo "round $round of $rounds"
 done
