@@ -10,16 +10,12 @@
  */
 #include <err.h>
 
-#include "builder.h"
-#include "crash.h"
+#include "crash_tools.h"
 #include "image/check.h"
 #include "image/edit.h"
 #include "image/internal.h"
 #include "image/space.h"
 #include "image/sync.h"
-
-/* Files that an operation writes to. */
-#define MAX_FILES	2U
 
 /* Above so many unflushed writes not each state of them is built. */
 #define ALL_STATES	6U
@@ -28,31 +24,6 @@
 
 /* One of so many states is carried on. */
 #define CARRIED_ON	16U
-
-/**
- * struct files - what an operation is carried out on
- * @disk: each of them
- * @n: how many
- */
-struct files {
-	struct disk disk[MAX_FILES];
-	u32 n;
-};
-
-/**
- * struct operation - one that must be whole or not at all
- * @name: on the command line
- * @build: make what it starts from
- * @run: carry it out; 0 or a negative errno
- * @look: everything about it that a user can see, as a number; complains of what
- *	does not open
- */
-struct operation {
-	const char *name;
-	void (*build)(struct files *files);
-	int (*run)(struct files *files);
-	u64 (*look)(struct files *files);
-};
 
 /**
  * struct unflushed - a write that a power cut may lose
@@ -70,13 +41,20 @@ static struct files live;
 static struct unflushed unflushed[MAX_UNFLUSHED];
 static u32 unflushed_count;
 static u64 view_before, view_after;
+static u64 end_after;
 static u64 states_seen;
 static bool watching;
 
 /* --- what a user sees --- */
 
-static struct vhdx_image *open_file(struct disk *disk, struct vhdx_image *parent,
-				    unsigned int flags)
+/**
+ * open_file() - open an image that must open
+ * @disk: which
+ * @parent: open; or NULL
+ * @flags: of vhdx_image_open_child()
+ */
+struct vhdx_image *open_file(struct disk *disk, struct vhdx_image *parent,
+			     unsigned int flags)
 {
 	struct vhdx_image *img;
 	struct vhdx_error error;
@@ -88,7 +66,13 @@ static struct vhdx_image *open_file(struct disk *disk, struct vhdx_image *parent
 	violation("does not open: %s", text);
 }
 
-static u64 hash_bytes(u64 hash, const void *buf, size_t length)
+/**
+ * hash_bytes() - go on with a hash
+ * @hash: so far
+ * @buf: what comes next
+ * @length: of it, bytes
+ */
+u64 hash_bytes(u64 hash, const void *buf, size_t length)
 {
 	const u8 *p = buf;
 
@@ -97,8 +81,13 @@ static u64 hash_bytes(u64 hash, const void *buf, size_t length)
 	return hash;
 }
 
-/* The disk's sizes, its identity, and a few sectors of each of its blocks. */
-static u64 look_at_image(const struct vhdx_image *img)
+/**
+ * look_at_image() - what a guest sees
+ * @img: open
+ *
+ * The disk's sizes, its identity, and a few sectors of each of its blocks.
+ */
+u64 look_at_image(const struct vhdx_image *img)
 {
 	const struct vhdx_metadata *metadata = &img->metadata;
 	u32 sector_size = metadata->logical_sector_size;
@@ -245,6 +234,12 @@ static void check_clean(struct disk *disk)
 		violation("a check finds something wrong");
 }
 
+static u64 look_at_end(struct files *files)
+{
+	return current->look_at_end ? current->look_at_end(files) :
+				      current->look(files);
+}
+
 /* The same again ends where it was to end. */
 static void carry_on(struct files *state)
 {
@@ -259,7 +254,8 @@ static void carry_on(struct files *state)
 		violation("cannot be carried on: %d", ret);
 	for (i = 0; i < state->n; i++)
 		disk_flush(&state->disk[i]);
-	if (current->look(state) != view_after)
+	if (current->look(state) != view_after ||
+	    look_at_end(state) != end_after)
 		violation("carried on it ends otherwise");
 	for (i = 0; i < state->n; i++)
 		check_clean(&state->disk[i]);
@@ -411,7 +407,12 @@ static void run_watched(void)
 
 /* --- the operations --- */
 
-static void build_image(struct files *files, const struct builder *builder)
+/**
+ * build_image() - make the next of the files
+ * @files: so far
+ * @builder: what image
+ */
+void build_image(struct files *files, const struct builder *builder)
 {
 	crash_build(&files->disk[files->n++], builder);
 }
@@ -515,7 +516,7 @@ static int edit_run(struct files *files)
 }
 
 static const struct operation operations[] = {
-	{ "edit", edit_build, edit_run, edit_look },
+	{ "edit", edit_build, edit_run, edit_look, NULL },
 };
 
 const unsigned int crash_operation_count = ARRAY_SIZE(operations);
@@ -537,6 +538,7 @@ const char *crash_operation_name(unsigned int i)
  */
 void crash_operation_run(unsigned int i)
 {
+	u64 end_before;
 	u32 n;
 
 	current = &operations[i];
@@ -544,15 +546,19 @@ void crash_operation_run(unsigned int i)
 	watching = false;
 	start();
 	view_before = current->look(&live);
+	end_before = look_at_end(&live);
 	run_watched();
 	disk_flush(&live.disk[0]);
 	if (live.n > 1)
 		disk_flush(&live.disk[1]);
 	view_after = current->look(&live);
+	end_after = look_at_end(&live);
 	for (n = 0; n < live.n; n++)
 		check_clean(&live.disk[n]);
-	if (view_after == view_before)
+	if (end_after == end_before)
 		violation("changes nothing that anybody could see");
+	if (current->look_at_end && view_after != view_before)
+		violation("changes what nobody was to see");
 	watching = true;
 	start();
 	run_watched();

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What changes an image without a guest, for the crash enumerator: see crash_tools.c.
+ */
+#ifndef TESTS_IMAGE_CRASH_TOOLS_H
+#define TESTS_IMAGE_CRASH_TOOLS_H
+
+#include "builder.h"
+#include "crash.h"
+
+/* Files that an operation writes to. */
+#define MAX_FILES	2U
+
+/**
+ * struct files - what an operation is carried out on
+ * @disk: each of them
+ * @n: how many
+ */
+struct files {
+	struct disk disk[MAX_FILES];
+	u32 n;
+};
+
+/**
+ * struct operation - one that must be whole or not at all
+ * @name: on the command line
+ * @build: make what it starts from
+ * @run: carry it out; 0 or a negative errno
+ * @look: everything about it that a user can see, as a number; complains of what
+ *	does not open
+ * @look_at_end: of an operation that no user can see: what it has come to, once it
+ *	is over; NULL: @look tells
+ */
+struct operation {
+	const char *name;
+	void (*build)(struct files *files);
+	int (*run)(struct files *files);
+	u64 (*look)(struct files *files);
+	u64 (*look_at_end)(struct files *files);
+};
+
+/* For the operations; crash_tools.c: */
+
+struct vhdx_image *open_file(struct disk *disk, struct vhdx_image *parent,
+			     unsigned int flags);
+u64 hash_bytes(u64 hash, const void *buf, size_t length);
+u64 look_at_image(const struct vhdx_image *img);
+void build_image(struct files *files, const struct builder *builder);
+
+#endif
