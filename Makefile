@@ -171,10 +171,15 @@ vm-shell: setup
 
 install: install-tool dkms-install
 
+# mount looks for its helpers there alone.
+HELPERS	:= $(addprefix $(DESTDIR)/usr/sbin/,mount.vhdx umount.vhdx)
+
 install-tool: $(B)/vhdxctl
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
-	install -D -m 0644 tools/vhdxctl/vhdxctl.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8
+	install -d $(DESTDIR)/usr/sbin
+	for helper in $(HELPERS); do ln -sf $(PREFIX)/sbin/vhdxctl $$helper; done
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
+		tools/vhdxctl/vhdxctl.8 tools/vhdxctl/mount.vhdx.8
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
 	install -D -m 0644 tools/udev/60-vhdx.rules \
@@ -185,8 +190,9 @@ dkms-install:
 
 uninstall:
 	tools/dkms remove
-	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl \
+	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/mount.vhdx.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \
 		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
 

@@ -22,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info check dump create compact convert compare map; do
+for command in attach detach list status info check dump create compact convert compare map mount umount; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -48,9 +48,22 @@ fails 'info without an image' 64 'no image' info
 fails 'info of two images' 64 'one image' info a b
 fails 'info with a parent, but without --chain' 64 'info: --parent and --parent-dir only with --chain' info --parent a b
 fails 'attach: parents that do not match, for writing' 64 'attach: --ignore-id-mismatch only with --read-only' attach --ignore-id-mismatch a
+fails 'mount without a folder' 64 'mount: no image or no folder given' mount a
+fails 'mount of two images' 64 'mount: more than an image and a folder' mount a b c
+fails 'mount with an option that is none' 64 'vhdx.frob: unknown option' mount -o ro,vhdx.frob a b
+fails 'mount with a part that has no value' 64 'vhdx.part: needs a value' mount -o vhdx.part a b
+fails 'mount with an option that needs a value' 64 'vhdx.direct-io: needs a value' mount -o vhdx.direct-io a b
+fails 'mount with an option that takes none' 64 'vhdx.no-replay: takes no value' mount -o vhdx.no-replay=1 a b
+fails 'mount with a value that is none' 64 'vhdx.discard=no: not unmap or ignore' mount -o vhdx.discard=no a b
+fails 'mount: parents that do not match, for writing' 64 'vhdx.ignore-id-mismatch only with -r' mount -o vhdx.ignore-id-mismatch a b
+fails 'mount on a folder that there is not' 66 'nowhere: cannot mount there: No such' mount a nowhere
+fails 'mount of an image that there is not' 66 'a: cannot open: No such' mount -r a .
+fails 'umount without a folder' 64 'umount: no folder given' umount
+fails 'umount of two' 64 'umount: more than one folder' umount a b
+fails 'umount of what is not mounted' 66 'cannot unmount: nothing is mounted there' umount .
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info check dump create compact convert compare map; do
+for command in attach detach list status info check dump create compact convert compare map mount umount; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do
@@ -77,6 +90,8 @@ completes 'completion of an option' '--json' vhdxctl info --j
 completes 'completion of the value of an option' 'off on' vhdxctl attach --direct-io o
 completes 'and behind =' 'ignore' vhdxctl attach --discard = i
 completes 'completion of a type' 'dynamic fixed' vhdxctl create -t ''
+completes 'completion of an option of mount' 'noatime,vhdx.parent-dir= noatime,vhdx.parent= noatime,vhdx.part=' \
+	vhdxctl mount -o noatime,vhdx.pa
 completes 'completion of a column' 'BACK-FILE BACK-INO BACK-MAJ:MIN' vhdxctl list -o BACK
 completes 'completion of a second column' 'NAME,SIZE' vhdxctl list -o NAME,SI
 

@@ -204,12 +204,17 @@ void device_list_free(struct device_list *list)
 	free(list->index);
 }
 
-/*
- * A node of one of our disks, or of a partition of one, under whatever name.
- * The path in sysfs is .../block/vhdxN or .../block/vhdxN/vhdxNpM.
+/**
+ * device_of_node - the disk that a block device is, or is a partition of
+ * @dev: of the block device
+ * @index: N of vhdxN
+ * @partition: whether it is one
+ *
+ * Return: whether it is one of our disks or of their partitions.
  */
-static bool find_node(dev_t dev, unsigned int *index, bool *partition)
+bool device_of_node(dev_t dev, unsigned int *index, bool *partition)
 {
+	/* .../block/vhdxN or .../block/vhdxN/vhdxNpM */
 	char target[PATH_MAX];
 	char *link = text_printf(SYS_DEV_BLOCK "%u:%u", major(dev),
 				 minor(dev));
@@ -314,7 +319,7 @@ int device_find(const char *arg, struct device_list *list)
 		message_hint("'vhdxctl list' shows the attached disks");
 		return code;
 	}
-	if (S_ISBLK(st.st_mode) && find_node(st.st_rdev, &index, &partition)) {
+	if (S_ISBLK(st.st_mode) && device_of_node(st.st_rdev, &index, &partition)) {
 		if (partition) {
 			message_fail(EX_USAGE, arg,
 				     "not a disk: it is a partition");

@@ -31,6 +31,7 @@ char *device_attr(unsigned int index, const char *attr);
 bool device_attr_u64(unsigned int index, const char *attr, u64 *value);
 bool device_attr_dev(unsigned int index, const char *attr, dev_t *dev);
 bool device_is_attached(unsigned int index);
+bool device_of_node(dev_t dev, unsigned int *index, bool *partition);
 void device_list_add(struct device_list *list, unsigned int index);
 void device_list_attached(struct device_list *list);
 void device_list_of_image(struct device_list *list, const struct stat *st);

@@ -104,3 +104,15 @@ int image_lock(int fd, bool writable)
 	}
 	return ret;
 }
+
+/**
+ * image_is_locked - whether somebody keeps writers off an image
+ * @fd: the image, open for reading at least
+ *
+ * A disk does, one that is attached read-only too, until the driver has let go of
+ * the file. Nothing is locked by this.
+ */
+bool image_is_locked(int fd)
+{
+	return check_byte(fd, UNSHARED_BASE + WRITE) == -EAGAIN;
+}

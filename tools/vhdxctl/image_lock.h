@@ -8,5 +8,6 @@
 #include <stdbool.h>
 
 int image_lock(int fd, bool writable);
+bool image_is_locked(int fd);
 
 #endif

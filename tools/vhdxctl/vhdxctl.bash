@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach check compact compare convert create detach dump help info list map status --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compact compare convert create detach dump help info list map mount status umount --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -33,6 +33,14 @@ _vhdxctl() {
 		return
 		;;
 	detach:-w | detach:--wait) return ;;
+	mount:-o | mount:--options)
+		before=
+		[[ $cur != *,* ]] || before=${cur%,*},
+		compopt -o nospace
+		_vhdxctl_words -P "$before" -W 'ro vhdx.allow-parent-write vhdx.direct-io= vhdx.discard= vhdx.ignore-id-mismatch vhdx.no-replay vhdx.parent= vhdx.parent-dir= vhdx.part=' -- "${cur##*,}"
+		return
+		;;
+	mount:-p | mount:--partition) return ;;
 	attach:--discard)
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
@@ -78,8 +86,10 @@ _vhdxctl() {
 	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
 	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
+	mount:-*) _vhdxctl_words -W '--options --partition --read-only --help' -- "$cur" ;;
+	umount:-*) _vhdxctl_words -W '--lazy --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach dump info list map status' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach dump info list map mount status umount' -- "$cur" ;;
 	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
@@ -90,7 +100,11 @@ _vhdxctl() {
 		_vhdxctl_words -W 'headers regions metadata locator bat log' -- "$cur"
 		_vhdxctl_words -f -- "$cur"
 		;;
-	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:*)
+	umount:*)
+		compopt -o filenames
+		_vhdxctl_words -d -- "$cur"
+		;;
+	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:* | mount:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

@@ -25,7 +25,9 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_info,
 	&vhdxctl_list,
 	&vhdxctl_map,
+	&vhdxctl_mount,
 	&vhdxctl_status,
+	&vhdxctl_umount,
 };
 
 static const struct vhdxctl_command *find_command(const char *name)
@@ -173,10 +175,32 @@ static int run(int argc, char **argv)
 	return command->run(argc, argv);
 }
 
+/* What the program does by the name that it is called by. */
+static int (*find_name(const char *path))(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+	} names[] = {
+		{ "mount.vhdx", vhdxctl_mount_helper },
+		{ "umount.vhdx", vhdxctl_umount_helper },
+	};
+	const char *slash = strrchr(path, '/');
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i].name, slash ? slash + 1 : path))
+			return names[i].run;
+	return run;
+}
+
 int main(int argc, char **argv)
 {
+	int (*run_as)(int argc, char **argv) = run;
+
 	setlocale(LC_ALL, "");
-	if (argc > 0)
+	if (argc > 0) {
+		run_as = find_name(argv[0]);
 		argv[0] = (char *)"vhdxctl";
-	return message_close_stdout(run(argc, argv));
+	}
+	return message_close_stdout(run_as(argc, argv));
 }

@@ -32,7 +32,13 @@ extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
 extern const struct vhdxctl_command vhdxctl_map;
+extern const struct vhdxctl_command vhdxctl_mount;
 extern const struct vhdxctl_command vhdxctl_status;
+extern const struct vhdxctl_command vhdxctl_umount;
+
+/* Other names that the program has. */
+int vhdxctl_mount_helper(int argc, char **argv);
+int vhdxctl_umount_helper(int argc, char **argv);
 
 int vhdxctl_help(const struct vhdxctl_command *command);
 int vhdxctl_usage(const struct vhdxctl_command *command);

@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhdxctl mount, and mount.vhdx, which mount(8) calls.
+ *
+ * The disk is attached with autoclear and held open until it is mounted: what
+ * fails in between does not take it away.
+ */
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vhdx.h>
+
+#include "attach.h"
+#include "device.h"
+#include "message.h"
+#include "mountable.h"
+#include "text.h"
+#include "vhdxctl.h"
+
+#define PREFIX		"vhdx."
+/* How long a disk may take to go that is unmounted already. */
+#define GOING_TRIES	300
+#define GOING_TRY_MS	100
+
+/**
+ * struct request - a mount as the user wants it
+ * @attach: how the image is to be attached
+ * @dir: the folder
+ * @part: number, label or UUID of the partition; NULL: the only one
+ * @options: for the file system, as mount has them; or NULL
+ * @words: options that are ours, split up
+ * @count: how many
+ * @quiet: say nothing but errors
+ * @fake: do nothing
+ */
+struct request {
+	struct attach_request attach;
+	const char *dir;
+	const char *part;
+	char *options;
+	char **words;
+	size_t count;
+	bool quiet;
+	bool fake;
+};
+
+static bool is_read_only(const struct request *request)
+{
+	return request->attach.flags & VHDX_ATTACH_READ_ONLY;
+}
+
+static char *keep(struct request *request, char *word)
+{
+	request->words = text_memory(realloc(request->words,
+					     (request->count + 1) *
+					     sizeof(*request->words)));
+	request->words[request->count++] = word;
+	return word;
+}
+
+/* One that begins with vhdx. and is not for the file system. */
+static int take_own(struct request *request, const char *name,
+		    const char *value)
+{
+	if (strcmp(name, "part"))
+		return attach_take_words(&request->attach, PREFIX, name, value);
+	if (!value)
+		return message_fail(EX_USAGE, NULL, PREFIX "part: needs a value");
+	request->part = value;
+	return 0;
+}
+
+static int take_options(struct request *request, char *options)
+{
+	size_t name_size, value_size;
+	char *name, *value;
+	int code = 0;
+
+	while (!code && !mnt_optstr_next_option(&options, &name, &name_size,
+						&value, &value_size)) {
+		char *word = keep(request, text_memory(strndup(name, name_size)));
+		char *its_value = NULL;
+
+		if (value)
+			its_value = keep(request,
+					 text_memory(strndup(value, value_size)));
+		if (!strncmp(word, PREFIX, strlen(PREFIX)))
+			code = take_own(request, word + strlen(PREFIX),
+					its_value);
+		else if (mnt_optstr_append_option(&request->options, word,
+						  its_value))
+			text_memory(NULL);
+		/* mount(8) says rw where nobody said anything. */
+		if (!strcmp(word, "ro"))
+			request->attach.flags |= VHDX_ATTACH_READ_ONLY;
+		else if (!strcmp(word, "rw"))
+			request->attach.flags &= ~VHDX_ATTACH_READ_ONLY;
+	}
+	return code;
+}
+
+/* A disk of the image that will do, kept open; -1: there is none. */
+static int open_attached(const struct request *request, const struct stat *st,
+			 unsigned int *index, bool *going)
+{
+	struct device_list disks;
+	int fd = -1;
+
+	*going = false;
+	device_list_of_image(&disks, st);
+	for (size_t i = 0; fd < 0 && i < disks.count; i++) {
+		char *device = device_path(disks.index[i]);
+		u64 ro;
+
+		*index = disks.index[i];
+		if (device_attr_u64(*index, "vhdx/ro", &ro) &&
+		    (!ro || is_read_only(request)))
+			fd = open(device, O_RDONLY | O_CLOEXEC);
+		*going |= fd < 0 && errno == ENXIO;
+		free(device);
+	}
+	device_list_free(&disks);
+	return fd;
+}
+
+/*
+ * Makes a disk go with its last user, from now on. A mount would do that, but
+ * older kernels tell the driver of nobody who claims a partition that others have
+ * open already.
+ */
+static void arm(const char *device)
+{
+	int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * The image's disk, kept open in fd: one that it has, so that several partitions
+ * can be mounted, or a new one.
+ */
+static int get_disk(const struct request *request, unsigned int *index, int *fd,
+		    bool *ours)
+{
+	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
+	bool going = true;
+	struct stat st;
+	char *device;
+	int code;
+
+	*ours = false;
+	if (!stat(request->attach.path, &st))
+		for (int i = 0; going && i < GOING_TRIES; i++) {
+			if (i)
+				nanosleep(&pause, NULL);
+			*fd = open_attached(request, &st, index, &going);
+			if (*fd >= 0)
+				return 0;
+		}
+	code = attach_image(&request->attach, index);
+	if (code)
+		return code;
+	*ours = true;
+	device = device_path(*index);
+	/* Where it cannot be opened, who looks into it says so. */
+	*fd = open(device, O_RDONLY | O_CLOEXEC);
+	arm(device);
+	free(device);
+	return 0;
+}
+
+/* What stands between a file system and its mount, and what to do about it. */
+static void hint(const char *type, bool read_only)
+{
+	if (!strncmp(type, "ntfs", 4))
+		message_hint("was it unmounted by Windows? 'chkdsk /f', 'shutdown /s /t 0' there do%s",
+			     read_only ? "" : "; -r may do here");
+	else if (read_only && !strncmp(type, "ext", 3))
+		message_hint("'-r -o noload' mounts it without its journal");
+	else if (read_only && !strcmp(type, "xfs"))
+		message_hint("'-r -o norecovery' mounts it without its log");
+}
+
+/**
+ * struct attempt - one try to mount
+ * @device: what
+ * @type: as what
+ * @options: as mount has them
+ * @unknown: the kernel knows no such type, which was not said
+ */
+struct attempt {
+	const char *device;
+	const char *type;
+	const char *options;
+	bool unknown;
+};
+
+/* 0 or the exit code; then the error was printed, unless the type is unknown. */
+static int try_mount(const struct request *request, struct attempt *attempt)
+{
+	struct libmnt_context *context = text_memory(mnt_new_context());
+	char text[512] = "";
+	int errnum = 0;
+	int code = 0;
+	int ret;
+
+	if (mnt_context_set_source(context, attempt->device) ||
+	    mnt_context_set_target(context, request->dir) ||
+	    mnt_context_set_fstype(context, attempt->type) ||
+	    mnt_context_set_options(context, request->options) ||
+	    mnt_context_append_options(context, attempt->options))
+		text_memory(NULL);
+	ret = mnt_context_mount(context);
+	if (mnt_context_get_excode(context, ret, text, sizeof(text))) {
+		if (mnt_context_syscall_called(context))
+			errnum = mnt_context_get_syscall_errno(context);
+		code = errnum > 0 ? message_exit_code(errnum) : EXIT_FAILURE;
+		attempt->unknown = errnum == ENODEV;
+		if (!attempt->unknown)
+			message_fail(code, attempt->device,
+				     "cannot mount on %s: %s", request->dir,
+				     *text ? text :
+				     "its program failed");
+	}
+	mnt_free_context(context);
+	return code;
+}
+
+/* The file that Windows wakes up from. It would not see what is written now. */
+static bool is_hibernated(const char *dir)
+{
+	char *path = text_printf("%s/hiberfil.sys", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char magic[4] = "";
+
+	free(path);
+	if (fd < 0)
+		return false;
+	if (read(fd, magic, sizeof(magic)) != sizeof(magic))
+		magic[0] = '\0';
+	close(fd);
+	return !strncasecmp(magic, "hibr", sizeof(magic));
+}
+
+/* Not every driver of NTFS looks for that before it writes. */
+static int refuse_hibernated(const struct request *request,
+			     struct attempt *attempt)
+{
+	bool hibernated;
+	int code;
+
+	attempt->options = "ro";
+	code = try_mount(request, attempt);
+	if (code)
+		return code;
+	hibernated = is_hibernated(request->dir);
+	if (umount2(request->dir, 0))
+		return message_fail_errno(request->dir, "cannot unmount",
+					  errno);
+	if (!hibernated)
+		return 0;
+	message_fail(EX_TEMPFAIL, attempt->device,
+		     "cannot mount: Windows is hibernated on it, as a shutdown with fast startup leaves it");
+	message_hint("start Windows and end it with 'shutdown /s /t 0'; or look into it with -r");
+	return EX_TEMPFAIL;
+}
+
+static int mount_as(const struct request *request, struct attempt *attempt)
+{
+	bool read_only = is_read_only(request);
+	int code = 0;
+
+	if (!strncmp(attempt->type, "ntfs", 4) && !read_only) {
+		code = refuse_hibernated(request, attempt);
+		if (code)
+			return code;
+	}
+	attempt->options = read_only ? "ro,uhelper=vhdx" : "uhelper=vhdx";
+	code = try_mount(request, attempt);
+	if (code && !attempt->unknown)
+		hint(attempt->type, read_only);
+	return code;
+}
+
+static int mount_device(const struct request *request,
+			const struct mountable *mountable)
+{
+	struct attempt attempt = {
+		.device = mountable->device,
+		.type = mountable->type,
+	};
+	struct statvfs st;
+	int code;
+
+	/* The kernel's own driver first; ntfs may be the one of FUSE. */
+	if (!strcmp(mountable->type, "ntfs"))
+		attempt.type = "ntfs3";
+	code = mount_as(request, &attempt);
+	if (attempt.unknown && !strcmp(attempt.type, "ntfs3")) {
+		attempt.type = mountable->type;
+		attempt.unknown = false;
+		code = mount_as(request, &attempt);
+	}
+	if (attempt.unknown)
+		return message_fail(EX_UNAVAILABLE, attempt.device,
+				    "cannot mount: this kernel has no driver for %s",
+				    attempt.type);
+	if (code)
+		return code;
+	if (!is_read_only(request) && !statvfs(request->dir, &st) &&
+	    st.f_flag & ST_RDONLY) {
+		message_warn(attempt.device, "mounted read-only");
+		hint(attempt.type, false);
+	}
+	return 0;
+}
+
+static void say(const struct mountable *mountable)
+{
+	char *label = mountable->label ? text_for_terminal(mountable->label) :
+					 NULL;
+
+	printf("%s: %s%s%s%s\n", mountable->device, mountable->type,
+	       label ? ", label " : "", label ? label : "",
+	       mountable->number ? "" :
+				   ", on the whole disk: it has no partitions");
+	free(label);
+}
+
+static int mount_disk(const struct request *request, unsigned int index)
+{
+	const struct mountable *chosen = NULL;
+	struct mountable_list list;
+	int code = mountable_find(&list, index);
+
+	if (!code)
+		code = mountable_choose(&list, request->attach.path,
+					request->part, &chosen);
+	if (!code)
+		code = mount_device(request, chosen);
+	if (!code && !request->quiet)
+		say(chosen);
+	mountable_free(&list);
+	return code;
+}
+
+/* Of two that mount the same image at once one attaches it, for both. */
+static int wait_for_others(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	return fd;
+}
+
+static int mount_image(const struct request *request)
+{
+	unsigned int index;
+	struct stat st;
+	bool ours;
+	int lock;
+	int code;
+	int fd;
+
+	if (stat(request->dir, &st))
+		return message_fail_errno(request->dir, "cannot mount there",
+					  errno);
+	if (!S_ISDIR(st.st_mode))
+		return message_fail(EX_NOINPUT, request->dir,
+				    "cannot mount there: not a folder");
+	if (request->fake)
+		return 0;
+	lock = wait_for_others(request->attach.path);
+	code = get_disk(request, &index, &fd, &ours);
+	if (!code) {
+		code = mount_disk(request, index);
+		if (fd >= 0)
+			close(fd);
+		if (code && ours)
+			attach_undo(index);
+	}
+	if (lock >= 0)
+		close(lock);
+	return code;
+}
+
+static int parse_arguments(struct request *request, int argc, char **argv)
+{
+	int code = attach_check_options(&request->attach, PREFIX, "-r");
+
+	if (code)
+		return code;
+	if (argc - optind != 2) {
+		message_fail(EX_USAGE, NULL, argc - optind > 2 ?
+			     "mount: more than an image and a folder" :
+			     "mount: no image or no folder given");
+		return vhdxctl_usage(&vhdxctl_mount);
+	}
+	request->attach.path = argv[optind];
+	request->dir = argv[optind + 1];
+	return 0;
+}
+
+static int parse(struct request *request, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "options", required_argument, NULL, 'o' },
+		{ "partition", required_argument, NULL, 'p' },
+		{ "read-only", no_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	bool read_only = false;
+	int code = 0;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:p:rh", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			code = take_options(request, optarg);
+			if (code)
+				return code;
+			break;
+		case 'p':
+			request->part = optarg;
+			break;
+		case 'r':
+			read_only = true;
+			break;
+		case 'h':
+			return vhdxctl_help(&vhdxctl_mount);
+		default:
+			return vhdxctl_usage(&vhdxctl_mount);
+		}
+	}
+	if (read_only)
+		request->attach.flags |= VHDX_ATTACH_READ_ONLY;
+	return parse_arguments(request, argc, argv);
+}
+
+/* As mount(8) calls it: IMAGE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE] */
+static int parse_helper(struct request *request, int argc, char **argv)
+{
+	int code = 0;
+	int c;
+
+	request->quiet = true;
+	while (!code && (c = getopt(argc, argv, "sfnvN:o:t:")) != -1) {
+		switch (c) {
+		case 'f':
+			request->fake = true;
+			break;
+		case 'o':
+			code = take_options(request, optarg);
+			break;
+		case 'v':
+			request->quiet = false;
+			break;
+		case 'N':
+			code = message_fail(EX_USAGE, NULL,
+					    "mount: other mount namespaces are not supported");
+			break;
+		case '?':
+			return vhdxctl_usage(&vhdxctl_mount);
+		default:
+			break;
+		}
+	}
+	return code ? code : parse_arguments(request, argc, argv);
+}
+
+static int parse_and_mount(int (*parse)(struct request *request, int argc,
+					char **argv), int argc, char **argv)
+{
+	struct request request = {
+		.attach.index = -1,
+		.attach.flags = VHDX_ATTACH_AUTOCLEAR,
+	};
+	int code = parse(&request, argc, argv);
+
+	/* There is none when help was shown. */
+	if (!code && request.dir)
+		code = mount_image(&request);
+	for (size_t i = 0; i < request.count; i++)
+		free(request.words[i]);
+	free(request.words);
+	free(request.options);
+	chain_options_free(&request.attach.chain);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	return parse_and_mount(parse, argc, argv);
+}
+
+/**
+ * vhdxctl_mount_helper - be mount.vhdx
+ * @argc: of main()
+ * @argv: of main()
+ *
+ * Return: the exit code, as mount(8) has them.
+ */
+int vhdxctl_mount_helper(int argc, char **argv)
+{
+	int code = parse_and_mount(parse_helper, argc, argv);
+
+	if (!code)
+		return 0;
+	return code == EX_USAGE ? MNT_EX_USAGE : MNT_EX_FAIL;
+}
+
+const struct vhdxctl_command vhdxctl_mount = {
+	.name = "mount",
+	.synopsis = "[OPTION]... IMAGE DIR",
+	.summary = "Attach an image and mount a file system of it",
+	.help = "Mounts the only partition with a file system, or the whole disk where it has no\n"
+		"partitions. The disk is detached when it is unmounted.\n"
+		"\n"
+		"  -p, --partition PART   this one: its number, or its label or UUID\n"
+		"  -o, --options LIST     options as for mount, and such as vhdx.direct-io=off,\n"
+		"                         for the options of attach\n"
+		"  -r, --read-only        the image is not changed\n",
+	.run = run,
+};
