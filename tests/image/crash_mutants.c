@@ -118,6 +118,9 @@ const struct mutant mutants[] = {
 	{ "edit-end-no-flush-between", "edit: no flush between the slots that end it", NULL },
 	{ "edit-end-no-flush-after", "edit: no flush after the second of them", SECOND_SLOT },
 	{ "edit-end-one-slot", "edit: one slot ends it", SECOND_SLOT },
+	{ "edit-compact-copied-late", "compaction: a block is copied after its entry", NULL },
+	{ "edit-compact-freed-early",
+	  "compaction: a place is used before its release is durable", NULL },
 };
 
 const unsigned int mutant_count = ARRAY_SIZE(mutants);

@@ -517,6 +517,10 @@ static int edit_run(struct files *files)
 
 static const struct operation operations[] = {
 	{ "edit", edit_build, edit_run, edit_look, NULL },
+	{ "compact", compact_build, compact_run, compact_look,
+	  compact_look_at_end },
+	{ "compact-child", compact_child_build, compact_run, compact_look,
+	  compact_look_at_end },
 };
 
 const unsigned int crash_operation_count = ARRAY_SIZE(operations);

@@ -47,4 +47,11 @@ u64 hash_bytes(u64 hash, const void *buf, size_t length);
 u64 look_at_image(const struct vhdx_image *img);
 void build_image(struct files *files, const struct builder *builder);
 
+/* crash_tools_compact.c */
+void compact_build(struct files *files);
+void compact_child_build(struct files *files);
+int compact_run(struct files *files);
+u64 compact_look(struct files *files);
+u64 compact_look_at_end(struct files *files);
+
 #endif

@@ -18,6 +18,7 @@ int vhdx_image_read(const struct vhdx_image *img, void *buf, size_t len,
 		    u64 offset);
 int vhdx_image_next_data(const struct vhdx_image *img, u64 offset, u64 *data);
 int vhdx_no_memory(struct vhdx_error *err, const char *structure, u64 offset);
+struct vhdx_space *vhdx_image_create_space(const struct vhdx_image *img);
 
 int vhdx_check_file_size(const struct vhdx_image *img, struct vhdx_error *err);
 int vhdx_check_sequence_number(const struct vhdx_image *img,

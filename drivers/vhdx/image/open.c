@@ -213,12 +213,30 @@ static int claim_structures(const struct vhdx_image *img,
 	return ret;
 }
 
+/**
+ * vhdx_image_create_space() - a map of an image's file, without its blocks
+ * @img: with its headers and regions in place
+ *
+ * Context: process context, may sleep.
+ * Return: the map, for vhdx_space_free(), or NULL without memory.
+ */
+struct vhdx_space *vhdx_image_create_space(const struct vhdx_image *img)
+{
+	struct vhdx_space *space;
+
+	/* The last block may end past the end of the file, which may grow. */
+	space = vhdx_space_create(VHDX_MAX_FILE_OFFSET + VHDX_MAX_BLOCK_SIZE);
+	if (space && claim_structures(img, space)) {
+		vhdx_space_free(space);
+		space = NULL;
+	}
+	return space;
+}
+
 static int open_blocks(struct vhdx_image *img, struct vhdx_error *err)
 {
-	/* The last block may end past the end of the file, which may grow. */
-	img->space = vhdx_space_create(VHDX_MAX_FILE_OFFSET +
-				       VHDX_MAX_BLOCK_SIZE);
-	if (!img->space || claim_structures(img, img->space))
+	img->space = vhdx_image_create_space(img);
+	if (!img->space)
 		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
 	return vhdx_block_map_load(img, img->space, NULL, err);
 }
