@@ -82,7 +82,7 @@ _vhdxctl() {
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
-	compact:-*) _vhdxctl_words -W '--help' -- "$cur" ;;
+	compact:-*) _vhdxctl_words -W '--dry-run --quiet --help' -- "$cur" ;;
 	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
 	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
 	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
