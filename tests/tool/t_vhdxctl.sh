@@ -22,12 +22,30 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info check dump create compact convert compare map mount umount; do
+for command in attach detach list status info check dump create compact convert compare map mount umount doctor; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
 	fails "$command with an unknown letter" 64 "'Z'" $command -Z
 done
+# On a terminal help is the manual page, where there is one.
+mkdir bin
+cat >bin/man <<-'SH'
+	#!/bin/sh
+	echo "man $* LESS=$LESS"
+SH
+chmod +x bin/man
+on_terminal() {
+	python3 -c 'import pty, sys
+sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$@" </dev/null >out 2>err
+	rc=$?
+}
+on_terminal env PATH="bin:$PATH" ./vhdxctl help detach
+[ "$rc" = 0 ] && grep -q '^man 8 vhdxctl LESS=.* +/^   detach\$' out
+ok 'help on a terminal opens the manual page' $?
+on_terminal "$(command -v env)" PATH=/nowhere ./vhdxctl help detach
+[ "$rc" = 0 ] && grep -q '^Usage: vhdxctl detach ' out
+ok 'without man it shows the usage' $?
 fails 'attach without an image' 64 'no image' attach -r
 fails 'attach with a mode of direct I/O that is none' 64 'attach: --direct-io=yes: not on, off or auto' attach --direct-io=yes a
 fails 'attach without the mode' 64 "'--direct-io' requires an argument" attach --direct-io
@@ -63,7 +81,7 @@ fails 'umount of two' 64 'umount: more than one folder' umount a b
 fails 'umount of what is not mounted' 66 'cannot unmount: nothing is mounted there' umount .
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info check dump create compact convert compare map mount umount; do
+for command in attach detach list status info check dump create compact convert compare map mount umount doctor; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do

@@ -111,6 +111,7 @@ modules=/lib/modules/$(uname -r)
 mkdir /tmp/away
 mv "$modules"/modules.dep* "$modules"/modules.alias* /tmp/away/
 fails 'attach with no module installed' 69 'cannot load the driver: no module vhdx for kernel [^ ]+$' attach -r a.vhdx
+hint 'vhdxctl doctor' 'and a hint'
 mv /tmp/away/* "$modules"/
 ko=$(modinfo -F filename vhdx)
 cp "$ko" /tmp/away/vhdx.ko

@@ -180,8 +180,8 @@ static int get_disk(const struct request *request, unsigned int *index, int *fd,
 static void hint(const char *type, bool read_only)
 {
 	if (!strncmp(type, "ntfs", 4))
-		message_hint("was it unmounted by Windows? 'chkdsk /f', 'shutdown /s /t 0' there do%s",
-			     read_only ? "" : "; -r may do here");
+		message_hint("was it unmounted by Windows? there 'chkdsk /f' helps%s",
+			     read_only ? "" : ", or -r here");
 	else if (read_only && !strncmp(type, "ext", 3))
 		message_hint("'-r -o noload' mounts it without its journal");
 	else if (read_only && !strcmp(type, "xfs"))

@@ -67,7 +67,7 @@ static int load_module(const char *file)
 		message_fail(EX_UNAVAILABLE, file,
 			     "cannot load the driver: no module " MODULE_NAME " for kernel %s",
 			     uts.release);
-		message_hint("install the driver for this kernel");
+		message_hint("'vhdxctl doctor' says what is missing");
 		return EX_UNAVAILABLE;
 	case -EPERM:
 	case -EACCES:
@@ -77,12 +77,12 @@ static int load_module(const char *file)
 	case -EKEYREJECTED:
 		message_fail(EX_UNAVAILABLE, file,
 			     "cannot load the driver: the kernel takes only signed modules");
-		message_hint("Secure Boot: sign the module and enrol the key with mokutil");
+		message_hint("Secure Boot: 'vhdxctl doctor' says what comes next");
 		return EX_UNAVAILABLE;
 	default:
 		message_fail(EX_UNAVAILABLE, file,
 			     "cannot load the driver: %s", strerror(-ret));
-		message_hint("'dmesg | tail' may say why");
+		message_hint("'vhdxctl doctor' and 'dmesg | tail' may say why");
 		return EX_UNAVAILABLE;
 	}
 }
@@ -119,9 +119,9 @@ int control_open(const char *file, bool load, int *fd)
 	message_fail(EX_UNAVAILABLE, file, "cannot open " CONTROL_PATH ": %s",
 		     strerror(errnum));
 	if (errnum == ENOENT && load)
-		message_hint("the module is loaded: is devtmpfs mounted on /dev?");
+		message_hint("is devtmpfs mounted on /dev? 'vhdxctl doctor' looks");
 	else if (errnum == ENOENT)
-		message_hint("the " MODULE_NAME " module is not loaded, so nothing is attached");
+		message_hint("not loaded, so nothing is attached; see 'vhdxctl doctor'");
 	return EX_UNAVAILABLE;
 }
 
@@ -162,6 +162,7 @@ int control_check(int fd, const char *file, u32 attach_flags)
 			     attach_flags & ~version.attach_flags);
 	else
 		return 0;
-	message_hint("install both from one version, then 'modprobe -r " MODULE_NAME "'");
+	message_hint("install both from one version, then '%s'; see '%s'",
+		     "modprobe -r " MODULE_NAME, "vhdxctl doctor");
 	return EX_UNAVAILABLE;
 }

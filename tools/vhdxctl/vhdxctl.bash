@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach check compact compare convert create detach dump help info list map mount status umount --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compact compare convert create detach doctor dump help info list map mount status umount --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -46,6 +46,11 @@ _vhdxctl() {
 		return
 		;;
 	attach:--parent-dir | check:--parent-dir | compare:--parent-dir | convert:--parent-dir | info:--parent-dir | map:--parent-dir)
+		compopt -o filenames
+		_vhdxctl_words -d -- "$cur"
+		return
+		;;
+	doctor:--root)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		return
@@ -81,6 +86,7 @@ _vhdxctl() {
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
+	doctor:-*) _vhdxctl_words -W '--json --root --help' -- "$cur" ;;
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	compact:-*) _vhdxctl_words -W '--dry-run --quiet --help' -- "$cur" ;;
 	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
@@ -89,7 +95,7 @@ _vhdxctl() {
 	mount:-*) _vhdxctl_words -W '--options --partition --read-only --help' -- "$cur" ;;
 	umount:-*) _vhdxctl_words -W '--lazy --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach dump info list map mount status umount' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach doctor dump info list map mount status umount' -- "$cur" ;;
 	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"

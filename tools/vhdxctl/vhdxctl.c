@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "message.h"
 #include "port.h"
@@ -21,6 +22,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_convert,
 	&vhdxctl_create,
 	&vhdxctl_detach,
+	&vhdxctl_doctor,
 	&vhdxctl_dump,
 	&vhdxctl_info,
 	&vhdxctl_list,
@@ -98,8 +100,24 @@ static int show_help(void)
 	     "  -h, --help     show this help, or that of a command, and exit\n"
 	     "  -V, --version  show the version and exit\n"
 	     "\n"
-	     "'vhdxctl COMMAND --help' shows more, the manual page vhdxctl(8) all.");
+	     "'vhdxctl COMMAND --help' shows more, 'vhdxctl help COMMAND' the manual page.");
 	return EXIT_SUCCESS;
+}
+
+/*
+ * On a terminal the manual page, where it tells of the command. Comes back when
+ * that cannot be had.
+ */
+static void show_page(const char *name)
+{
+	const char *less = getenv("LESS") ?: "";
+	char *at = text_printf("%s +/^   %s$", less, name);
+
+	if (isatty(STDOUT_FILENO)) {
+		setenv("LESS", at, 1);
+		execlp("man", "man", "8", "vhdxctl", NULL);
+	}
+	free(at);
 }
 
 /**
@@ -164,8 +182,10 @@ static int run(int argc, char **argv)
 		if (argc == 1)
 			return show_help();
 		command = find_command(argv[1]);
-		return command ? vhdxctl_help(command) :
-				 unknown_command(argv[1]);
+		if (!command)
+			return unknown_command(argv[1]);
+		show_page(command->name);
+		return vhdxctl_help(command);
 	}
 	command = find_command(argv[0]);
 	if (!command)

@@ -28,6 +28,7 @@ extern const struct vhdxctl_command vhdxctl_compare;
 extern const struct vhdxctl_command vhdxctl_convert;
 extern const struct vhdxctl_command vhdxctl_create;
 extern const struct vhdxctl_command vhdxctl_detach;
+extern const struct vhdxctl_command vhdxctl_doctor;
 extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
