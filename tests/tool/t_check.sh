@@ -168,4 +168,120 @@ print([e["file-offset"] for e in j["region-tables"][0]["entries"] if e["name"] =
 poke chain/0.vhdx $((bat + 8)) '\004\000\000\000\000\000\000\000'
 finds '--chain: a damaged parent' 2 '^corrupt: payload BAT entry, State 0x4' --chain chain/2.vhdx
 
+# --- repairs ----------------------------------------------------------------------
+
+# same FILE: the guest reads from it what it reads from before.vhdx
+same() {
+	ctl compare before.vhdx "$1" && [ "$rc" = 0 ]
+}
+
+fails '--repair of something else' 64 "not 'everything'" check --repair=everything b.vhdx
+fails '--dry-run of nothing' 64 'only with --repair' check -n b.vhdx
+fails '--repair of a chain' 64 'not with --chain' check --chain --repair=all b.vhdx
+
+# Every image of the table: what opens is repaired and reads the same, what does not
+# is as it was; but for a LogGuid that was set and never used.
+bad=0 repaired=0 seen=0
+while read -r name answer _; do
+	mkvhdx --bad "$name" b.vhdx >about
+	cp b.vhdx before.vhdx
+	ctl check --repair=all --dry-run b.vhdx
+	cmp -s b.vhdx before.vhdx || { bad=$((bad + 1)); echo "# $name: -n has changed it"; }
+	shown=$(grep -c '^can be repaired:' out)
+	ctl check --repair=all b.vhdx
+	done=$(grep -c '^repaired:' out)
+	case $name:$answer in
+	# Longer than a file can be here.
+	log-last-128t:*) wanted='[01]' done=$shown ;;
+	log-none:*) wanted=0 ;;
+	empty-file:* | *:EOPNOTSUPP) wanted=1 ;;
+	*:opens) wanted=0 ;;
+	*) wanted=2 ;;
+	esac
+	# shellcheck disable=SC2254 # it is a pattern
+	case $rc in
+	$wanted) ;;
+	*) bad=$((bad + 1)); echo "# $name: exit code $rc, not $wanted" ;;
+	esac
+	[ "$done" = "$shown" ] || { bad=$((bad + 1)); echo "# $name: $shown shown, $done done"; }
+	seen=$((seen + 1))
+	if [ "$done" = 0 ]; then
+		cmp -s b.vhdx before.vhdx || { bad=$((bad + 1)); echo "# $name: was changed"; }
+		continue
+	fi
+	repaired=$((repaired + 1))
+	[ "$name" != log-last-128t ] || continue
+	[ "$answer" != opens ] || same b.vhdx || { bad=$((bad + 1)); echo "# $name: another view"; }
+	ctl check b.vhdx
+	! grep -qE 'header-damaged|header-version|region-table|region-conflict|log-pending|leak-' out ||
+		{ bad=$((bad + 1)); echo "# $name: not repaired"; }
+done <list
+[ $bad = 0 ] && [ $seen -gt 150 ] && [ $repaired -ge 30 ]
+ok "$repaired of $seen bad images are repaired, the others as they were" $?
+
+mkvhdx --bad log-one-entry b.vhdx >about
+cp b.vhdx before.vhdx
+finds '--repair --dry-run' 4 '^can be repaired: a dirty log, by replaying it into the file \(log-pending\)$' --repair=log -n b.vhdx
+cmp -s b.vhdx before.vhdx
+ok 'which only says so' $?
+json_check '--repair, as JSON' 0 'j["repair"] == {"dry-run": False, "repaired": ["log-pending"], "freed": 0}
+	and j["result"] == "clean" and names == []' --repair=log b.vhdx
+same b.vhdx
+ok 'a replayed log: the guest reads the same' $?
+qemu-img check -q -f vhdx b.vhdx && [ "$(qemu-img info -f vhdx b.vhdx | grep -c 'virtual size: 16 MiB')" = 1 ]
+ok 'which qemu-img reads' $?
+json_check 'again: nothing to repair' 0 'j["repair"]["repaired"] == []' --repair=all b.vhdx
+
+mkvhdx --bad log-none b.vhdx >about
+finds 'a LogGuid without an entry: not for its leaks' 2 '^It cannot be repaired, and is as it was\.$' --repair=leaks b.vhdx
+finds 'a LogGuid without an entry' 0 '^repaired: a LogGuid that no entry was ever written for, by clearing it \(log-empty\)$' --repair=log b.vhdx
+passes 'which opens now' '^Type: +dynamic|dynamic' info b.vhdx
+
+# A gap, where blocks 1 and 3 were, and a tail.
+mkvhdx --bad headers-identical b.vhdx >about
+poke b.vhdx $((2097152 + 8)) '\000\000\000\000\000\000\000\000'
+poke b.vhdx $((2097152 + 24)) '\002\000\000\000\000\000\000\000'
+poke b.vhdx $((12 << 20)) x
+cp b.vhdx before.vhdx
+json_check 'leaks: not by --repair=log' 3 'j["repair"]["repaired"] == [] and j["leaked"]' --repair=log b.vhdx
+json_check 'leaks' 0 'j["repair"]["repaired"] == ["leaks"] and j["repair"]["freed"] == (6 << 20) + 1
+	and j["leaked"] == 0 and j["file-size"] == 8 << 20' --repair=leaks b.vhdx
+same b.vhdx
+ok 'without them the guest reads the same' $?
+
+mkvhdx --bad block-twice b.vhdx >about
+finds 'what cannot be repaired' 2 '^It cannot be repaired, and is as it was\.$' --repair=all b.vhdx
+ctl check -q --repair=all b.vhdx
+[ "$rc" = 2 ] && [ ! -s out ] && [ ! -s err ]
+ok '--quiet --repair says nothing' $?
+
+# Nobody else may have it, for reading either.
+mkvhdx --bad header-1-checksum b.vhdx >about
+cp b.vhdx before.vhdx
+qemu_has -r b.vhdx
+fails 'an image in use' 1 'b.vhdx: cannot be repaired while it is in use: it is open in process [0-9]+ \(qemu-io\)' check --repair=all b.vhdx
+finds 'which --dry-run reads' 0 '^can be repaired' --repair=all -n b.vhdx
+qemu_lets_go
+cmp -s b.vhdx before.vhdx
+ok 'and stays as it was' $?
+if [ "$(id -u)" = 0 ]; then
+	chmod 644 b.vhdx
+	chmod 755 vhdxctl
+	setpriv --reuid=65534 --clear-groups ./vhdxctl check --repair=all b.vhdx >out 2>err
+	rc=$?
+	[ $rc = 1 ] && grep -q 'cannot open for writing: Permission denied' err
+	ok 'a file that may not be written to' $?
+else
+	skip 'a file that may not be written to' 'needs root'
+fi
+
+# The parent of another image: that one goes on with it.
+mkdir repair
+mkvhdx --chain 1 --size 24M repair
+poke repair/0.vhdx $((65536 + 100)) '\001'
+poke repair/1.vhdx $((65536 + 100)) '\001'
+finds 'a parent is repaired' 0 '^repaired: a damaged header' --repair=all repair/0.vhdx
+finds 'and a child' 0 '^repaired: a damaged header' --repair=all repair/1.vhdx
+finds 'and they are linked as before' 0 '^No errors' --chain repair/1.vhdx
+
 finish

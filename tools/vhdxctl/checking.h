@@ -6,7 +6,7 @@
 #define VHDXCTL_CHECKING_H
 
 #include "chain.h"
-#include "image/check.h"
+#include "image/repair.h"
 
 /* Exit codes, beside those of wrong usage; qemu-img's as far as it has them. */
 enum checking_code {
@@ -39,6 +39,7 @@ struct checking_finding {
  * @linked: @verdict means something: the chain was asked for
  * @verdict: on the link to its parent
  * @problem: why that is not right, or NULL; may hold untrusted strings
+ * @repair: what was done before, or NULL where that was not asked for
  */
 struct checking {
 	const char *path;
@@ -48,6 +49,7 @@ struct checking {
 	bool linked;
 	enum chain_verdict verdict;
 	const char *problem;
+	const struct vhdx_repair *repair;
 };
 
 extern const char *const checking_kinds[VHDX_KINDS];

@@ -78,11 +78,27 @@ static void add_link(struct json_object *root, const struct checking *checking)
 		document_null(root, "problem");
 }
 
+static void add_repair(struct json_object *root,
+		       const struct vhdx_repair *repair)
+{
+	struct json_object *array;
+
+	root = document_object(root, "repair");
+	document_boolean(root, "dry-run", repair->only_show);
+	array = document_array(root, "repaired");
+	for (size_t i = 0; i < VHDX_REPAIRS; i++)
+		if (repair->done & 1U << i)
+			document_text_element(array, vhdx_repair_text(i));
+	document_number(root, "freed", repair->freed);
+}
+
 static void add_image(struct json_object *root, const struct checking *checking)
 {
 	struct json_object *array;
 
 	document_text(root, "file", checking->path);
+	if (checking->repair)
+		add_repair(root, checking->repair);
 	array = document_array(root, "findings");
 	for (size_t i = 0; i < checking->findings; i++)
 		add_finding(array, &checking->finding[i]);

@@ -6,6 +6,29 @@
 #include "info.h"
 #include "text.h"
 
+static void show_repairs(const struct vhdx_repair *repair)
+{
+	static const char *const texts[VHDX_REPAIRS] = {
+		[VHDX_REPAIR_LOG_PENDING] = "a dirty log, by replaying it into the file",
+		[VHDX_REPAIR_LOG_EMPTY] =
+			"a LogGuid that no entry was ever written for, by clearing it",
+		[VHDX_REPAIR_HEADER] = "a damaged header, from the other one",
+		[VHDX_REPAIR_REGION_TABLE] =
+			"a damaged copy of the region table, from the other one",
+		[VHDX_REPAIR_LEAKS] = "leaked space, by giving it back",
+	};
+	char freed[TEXT_SIZE_LENGTH];
+
+	text_size(freed, repair->freed, TEXT_SIZE_LONG);
+	for (size_t i = 0; i < VHDX_REPAIRS; i++)
+		if (repair->done & 1U << i)
+			printf("%s: %s%s%s (%s)\n",
+			       repair->only_show ? "can be repaired" : "repaired",
+			       texts[i], i == VHDX_REPAIR_LEAKS ? ": " : "",
+			       i == VHDX_REPAIR_LEAKS ? freed : "",
+			       vhdx_repair_text(i));
+}
+
 static void show_findings(const struct checking *checking)
 {
 	const struct vhdx_check *check = &checking->check;
@@ -55,6 +78,27 @@ static void show_verdict(const struct vhdx_check *check)
 		puts("It has leaked space: a waste, but no harm to data.");
 }
 
+static void show_rest(const struct checking *checking)
+{
+	const struct vhdx_repair *repair = checking->repair;
+	const u64 *count = checking->check.kind_count;
+
+	if (repair->only_show)
+		return;
+	if (count[VHDX_KIND_CORRUPT] || count[VHDX_KIND_UNSUPPORTED])
+		puts("It cannot be repaired, and is as it was.");
+	else if (count[VHDX_KIND_LOG] && repair->wanted & VHDX_REPAIR_LOG)
+		puts("The log cannot be replayed into the file, which is as it was.");
+	else if (!count[VHDX_KIND_LEAK] ||
+		 !(repair->wanted & 1U << VHDX_REPAIR_LEAKS))
+		return;
+	else if (repair->done & 1U << VHDX_REPAIR_LOG_EMPTY)
+		puts("The leaked space was kept: it may be of a block that the log was to name.\n"
+		     "--repair=leaks gives it back.");
+	else
+		puts("The leaked space cannot be given back.");
+}
+
 static void show_blocks(const struct vhdx_check *check)
 {
 	char allocated[TEXT_SIZE_LENGTH], leaked[TEXT_SIZE_LENGTH];
@@ -85,8 +129,12 @@ void checking_print_text(const struct checking *checking, bool with_path)
 		printf("%s:\n", path);
 		free(path);
 	}
+	if (checking->repair)
+		show_repairs(checking->repair);
 	show_findings(checking);
 	show_link(checking);
 	show_verdict(&checking->check);
+	if (checking->repair)
+		show_rest(checking);
 	show_blocks(&checking->check);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "checking.h"
+#include "edit_image.h"
 #include "message.h"
 #include "open_image.h"
 #include "text.h"
@@ -23,13 +24,17 @@ const char *const checking_kinds[VHDX_KINDS] = {
  * @json: as JSON
  * @quiet: only the exit code
  * @chain: its parents too
- * @options: where they are
+ * @repairs: it is to be repaired first, @repair says what
+ * @repair: see there
+ * @options: where the parents are
  */
 struct request {
 	const char *path;
 	bool json;
 	bool quiet;
 	bool chain;
+	bool repairs;
+	struct vhdx_repair repair;
 	struct chain_options options;
 };
 
@@ -137,19 +142,47 @@ void checking_free(struct checking *checking)
 	free(checking->finding);
 }
 
+static int fail(const char *path, const char *what,
+		const struct vhdx_error *err)
+{
+	char *text = open_image_error(err);
+
+	message_fail(CHECKING_FAILED, path, "%s: %s", what, text);
+	free(text);
+	return CHECKING_FAILED;
+}
+
 /* False: it could not be checked, and that was said. */
 static bool check_file(struct checking *checking, struct posix_file *file)
 {
 	struct vhdx_error err;
-	char *text;
 
 	if (!checking_run(checking, &file->file, &file->stat, &err))
 		return true;
-	text = open_image_error(&err);
-	message_fail(CHECKING_FAILED, checking->path, "cannot be checked: %s",
-		     text);
-	free(text);
+	fail(checking->path, "cannot be checked", &err);
 	return false;
+}
+
+static int repair_file(struct posix_file *file, struct request *request)
+{
+	static const char cannot[] = "cannot be repaired";
+	struct vhdx_repair *repair = &request->repair;
+	struct vhdx_error err;
+
+	if (!repair->only_show && edit_image_lock(file, request->path, cannot))
+		return CHECKING_FAILED;
+	if (S_ISBLK(file->stat.st_mode))
+		repair->flags = VHDX_CHECK_FIXED_SIZE;
+	else
+		repair->host_bytes = (u64)file->stat.st_blocks * 512;
+	repair->punch = posix_file_takes_holes(file);
+	if (vhdx_image_repair(&file->file, repair, &err))
+		return fail(request->path, cannot, &err);
+	if (fstat(file->fd, &file->stat)) {
+		message_fail_errno(request->path, "cannot stat", errno);
+		return CHECKING_FAILED;
+	}
+	return 0;
 }
 
 /* The image, and the parents that can be found by what it says of itself. */
@@ -181,6 +214,7 @@ static int check_chain(const struct chain *chain,
 		checking[n]->linked = request->chain && image->img;
 		checking[n]->verdict = image->verdict;
 		checking[n]->problem = image->problem;
+		checking[n]->repair = request->repairs ? &request->repair : NULL;
 		checked = check_file(checking[n], &image->file);
 		code = worse(code, checked ? checking_code(checking[n]) :
 					     CHECKING_FAILED);
@@ -197,21 +231,27 @@ static int check_chain(const struct chain *chain,
 	return code;
 }
 
-static int check_image(const struct request *request)
+static int check_image(struct request *request)
 {
+	const bool writable = request->repairs && !request->repair.only_show;
 	struct chain_image *image;
 	struct chain chain;
 	int code;
 
 	image = chain_begin(&chain, request->path);
-	code = open_image_file(&image->file, request->path, false);
+	code = open_image_file(&image->file, request->path, writable);
 	if (code) {
 		code = CHECKING_FAILED;
 		goto out;
 	}
-	if (open_image_is_written(&image->file.stat))
+	if (!writable && open_image_is_written(&image->file.stat))
 		message_warn(request->path,
 			     "it is attached for writing, and may just be changing");
+	if (request->repairs) {
+		code = repair_file(&image->file, request);
+		if (code)
+			goto out;
+	}
 	find_chain(&chain, request);
 	if (image->img)
 		code = chain_check_options(&chain, &request->options);
@@ -222,22 +262,67 @@ out:
 	return code;
 }
 
+static int parse_repair(struct request *request, const char *what)
+{
+	static const struct {
+		const char *name;
+		unsigned int wanted;
+	} names[] = {
+		{ "log", VHDX_REPAIR_LOG },
+		{ "leaks", 1U << VHDX_REPAIR_LEAKS },
+		{ "all", VHDX_REPAIR_ALL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(what, names[i].name))
+			continue;
+		request->repairs = true;
+		request->repair.wanted = names[i].wanted;
+		return 0;
+	}
+	message_fail(EX_USAGE, NULL,
+		     "check: --repair is log, leaks or all, not '%s'", what);
+	return vhdxctl_usage(&vhdxctl_check);
+}
+
+static int check_options(const struct request *request)
+{
+	if (!request->chain &&
+	    (request->options.parents || request->options.folders))
+		message_fail(EX_USAGE, NULL,
+			     "check: --parent and --parent-dir only with --chain");
+	else if (request->chain && request->repairs)
+		message_fail(EX_USAGE, NULL,
+			     "check: --repair changes one image, and goes not with --chain");
+	else if (request->repair.only_show && !request->repairs)
+		message_fail(EX_USAGE, NULL,
+			     "check: --dry-run only with --repair");
+	else
+		return 0;
+	return vhdxctl_usage(&vhdxctl_check);
+}
+
 static int parse(struct request *request, int argc, char **argv)
 {
-	enum { OPTION_CHAIN = 256, OPTION_PARENT, OPTION_PARENT_DIR };
+	enum {
+		OPTION_CHAIN = 256, OPTION_PARENT, OPTION_PARENT_DIR,
+		OPTION_REPAIR,
+	};
 	static const struct option options[] = {
 		{ "chain", no_argument, NULL, OPTION_CHAIN },
+		{ "dry-run", no_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'J' },
 		{ "parent", required_argument, NULL, OPTION_PARENT },
 		{ "parent-dir", required_argument, NULL, OPTION_PARENT_DIR },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "repair", required_argument, NULL, OPTION_REPAIR },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
 	int code;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "Jqh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "Jnqh", options, NULL)) != -1) {
 		switch (c) {
 		case OPTION_CHAIN:
 			request->chain = true;
@@ -253,8 +338,16 @@ static int parse(struct request *request, int argc, char **argv)
 		case OPTION_PARENT_DIR:
 			chain_option_folder(&request->options, optarg);
 			break;
+		case 'n':
+			request->repair.only_show = true;
+			break;
 		case 'q':
 			request->quiet = true;
+			break;
+		case OPTION_REPAIR:
+			code = parse_repair(request, optarg);
+			if (code)
+				return code;
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_check);
@@ -262,12 +355,9 @@ static int parse(struct request *request, int argc, char **argv)
 			return vhdxctl_usage(&vhdxctl_check);
 		}
 	}
-	if (!request->chain &&
-	    (request->options.parents || request->options.folders)) {
-		message_fail(EX_USAGE, NULL,
-			     "check: --parent and --parent-dir only with --chain");
-		return vhdxctl_usage(&vhdxctl_check);
-	}
+	code = check_options(request);
+	if (code)
+		return code;
 	if (argc - optind != 1) {
 		message_fail(EX_USAGE, NULL, argc == optind ?
 			     "check: no image given" :
@@ -293,7 +383,7 @@ static int run(int argc, char **argv)
 const struct vhdxctl_command vhdxctl_check = {
 	.name = "check",
 	.synopsis = "[OPTION]... IMAGE",
-	.summary = "Find all that is wrong with an image",
+	.summary = "Find all that is wrong with an image, and repair what is safe to",
 	.help = "Needs neither root nor the driver. The exit code is 0 for an image that is well,\n"
 		"1 when it could not be checked, 2 when it is damaged, 3 when it only has leaked\n"
 		"space, 4 when its log is to be replayed, 5 when a parent is missing or does not\n"
@@ -301,6 +391,11 @@ const struct vhdxctl_command vhdxctl_check = {
 		"\n"
 		"  -J, --json             JSON output; sizes are in bytes\n"
 		"  -q, --quiet            nothing but the exit code, and errors\n"
+		"      --repair WHAT      put right what can be without a guess, and check again:\n"
+		"                         log: replay it, or clear a LogGuid without any entry;\n"
+		"                         leaks: give unused space back; all: both, and damaged\n"
+		"                         copies of headers and region tables\n"
+		"  -n, --dry-run          with --repair: only say what it would do\n"
 		"      --chain            check its parents and how they are linked, too\n"
 		"      --parent FILE      this is its parent; once more for that one's parent ...\n"
 		"      --parent-dir DIR   look for parents here too; can be given several times\n",

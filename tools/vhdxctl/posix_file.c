@@ -10,6 +10,8 @@
 
 #include "posix_file.h"
 
+#define NTFS3_SUPER_MAGIC	0x7366746EU	/* linux/magic.h has none */
+
 static struct posix_file *to_posix_file(struct vhdx_file *file)
 {
 	return container_of(file, struct posix_file, file);
@@ -242,6 +244,31 @@ int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 void posix_file_allow_writes(struct posix_file *pf)
 {
 	pf->file.ops = &posix_file_write_ops;
+}
+
+/**
+ * posix_file_takes_holes - whether space can be taken out of the middle of a file
+ * @pf: open
+ *
+ * Windows refuses an image that is a sparse file, so none is made one where it may
+ * look. A device has no holes.
+ */
+bool posix_file_takes_holes(const struct posix_file *pf)
+{
+	struct statfs fs;
+
+	if (!S_ISREG(pf->stat.st_mode) || fstatfs(pf->fd, &fs))
+		return false;
+	/* Where f_type is a signed int the first bit of some is its sign. */
+	switch ((u32)fs.f_type) {
+	case NTFS3_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* Nothing of these may be opened, or looked into, because an image says so. */

@@ -23,6 +23,7 @@ struct posix_file {
 
 int posix_file_open(struct posix_file *pf, const char *path, bool writable);
 void posix_file_allow_writes(struct posix_file *pf);
+bool posix_file_takes_holes(const struct posix_file *pf);
 int posix_file_resolve(const char *path, char **real);
 int posix_file_open_named(struct posix_file *pf, const char *real);
 int posix_file_next_extent(struct posix_file *pf, u64 offset, u64 *length,

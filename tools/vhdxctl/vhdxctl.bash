@@ -50,6 +50,10 @@ _vhdxctl() {
 		_vhdxctl_words -d -- "$cur"
 		return
 		;;
+	check:--repair)
+		_vhdxctl_words -W 'log leaks all' -- "$cur"
+		return
+		;;
 	doctor:--root)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
@@ -85,7 +89,7 @@ _vhdxctl() {
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
-	check:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --quiet --help' -- "$cur" ;;
+	check:-*) _vhdxctl_words -W '--chain --dry-run --json --parent --parent-dir --quiet --repair --help' -- "$cur" ;;
 	doctor:-*) _vhdxctl_words -W '--json --root --help' -- "$cur" ;;
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	compact:-*) _vhdxctl_words -W '--dry-run --quiet --help' -- "$cur" ;;

@@ -92,7 +92,7 @@ static void tell(struct checker *c, enum vhdx_finding_name name,
 		 enum vhdx_finding_kind kind)
 {
 	c->check->kind_count[kind]++;
-	if (c->check->name_count[name]++ < VHDX_CHECK_SHOWN)
+	if (c->check->name_count[name]++ < VHDX_CHECK_SHOWN && c->check->found)
 		c->check->found(c->check, name, kind, c->err);
 }
 

@@ -86,7 +86,8 @@ struct vhdx_report {
  * @flags: VHDX_CHECK_FIXED_SIZE: the file's size is not the image's to choose, as
  *	that of a block device: what lies behind its last structure is no leak
  * @host_bytes: that the host has allocated for the file, where it tells; or 0
- * @found: called for each finding, but for no more than VHDX_CHECK_SHOWN of a name
+ * @found: called for each finding, but for no more than VHDX_CHECK_SHOWN of a name;
+ *	or NULL
  * @ctx: the caller's
  * The rest is filled in.
  * @name_count: findings by name

@@ -151,6 +151,7 @@ static inline u64 vhdx_image_allocated(const struct vhdx_image *img)
 #define VHDX_OPEN_IGNORE_ID_MISMATCH 0x4U
 #define VHDX_OPEN_NO_BLOCKS	0x8U
 #define VHDX_OPEN_EDIT		0x10U
+#define VHDX_OPEN_FORGET_LOG	0x20U
 
 int vhdx_image_open(struct vhdx_file *file, unsigned int flags,
 		    struct vhdx_image **imgp, struct vhdx_error *err);

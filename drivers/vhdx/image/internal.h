@@ -51,7 +51,8 @@ int vhdx_replay_check_last(const struct vhdx_log *log,
 			   struct vhdx_error *err);
 int vhdx_replay_lay(struct vhdx_image *img, const struct vhdx_log *log,
 		    struct vhdx_error *err);
-int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err);
+int vhdx_replay_in_memory(struct vhdx_image *img, unsigned int flags,
+			  struct vhdx_error *err);
 int vhdx_metadata_read_item(const struct vhdx_image *img,
 			    const struct vhdx_metadata_item *item, void *buf,
 			    u32 length, struct vhdx_error *err);

@@ -258,7 +258,7 @@ static int open_for_writing(struct vhdx_image *img, unsigned int flags,
 	ret = vhdx_check_sequence_number(img, err);
 	if (!ret)
 		ret = vhdx_journal_create(img, err);
-	if (!ret && img->overlay)
+	if (!ret && !guid_is_null(&vhdx_image_header(img)->log_guid))
 		ret = vhdx_journal_replay(img, err);
 	return ret;
 }
@@ -278,7 +278,7 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
 	if (!ret && flags & VHDX_OPEN_NO_REPLAY)
 		ret = refuse_dirty_log(img, err);
 	if (!ret)
-		ret = vhdx_replay_in_memory(img, err);
+		ret = vhdx_replay_in_memory(img, flags, err);
 	if (!ret)
 		ret = open_regions(img, err);
 	if (!ret)
@@ -312,6 +312,9 @@ static int open_image(struct vhdx_image *img, struct vhdx_image *parent,
  *	VHDX_OPEN_EDIT: to change structures, see edit.h, and nothing of what a
  *	guest sees where its parent is not there; otherwise the same.
  *	VHDX_OPEN_NO_REPLAY: a dirty log is refused, -EUCLEAN.
+ *	VHDX_OPEN_FORGET_LOG: a LogGuid that was set before the log had any entry
+ *	of it, and never got one, is as good as none; and becomes none when the
+ *	image is opened for changes
  *	VHDX_OPEN_NO_BLOCKS, not with VHDX_OPEN_WRITE: for who wants to know what
  *	the image says of itself; the BAT is not read, and nothing of the disk can be
  * @imgp: receives the open image

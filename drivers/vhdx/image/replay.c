@@ -169,11 +169,38 @@ static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
 	return ret;
 }
 
+/*
+ * Whether LogGuid was set before the first entry was written, as QEMU does it,
+ * and nothing came after that. Then nothing is lost. Whereas an entry that is
+ * damaged may have been whole once, with a change that has reached the file in
+ * part; and so may one of the LogGuid that the other header has.
+ */
+static bool is_unused(const struct vhdx_image *img, const struct vhdx_log *log)
+{
+	const struct vhdx_headers *headers = &img->headers;
+	const unsigned int other = !headers->current_slot;
+	const guid_t *other_guid = &headers->slot[other].log_guid;
+	guid_t guid;
+	u32 offset;
+
+	if (headers->valid[other] && !guid_is_null(other_guid) &&
+	    !guid_equal(other_guid, &log->log_guid))
+		return false;
+	for (offset = 0; offset < log->length; offset += VHDX_LOG_SECTOR_SIZE) {
+		if (vhdx_log_entry_guid(log, offset, &guid) &&
+		    guid_equal(&guid, &log->log_guid))
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
 /**
  * vhdx_replay_in_memory() - lay a dirty log over the image
  * @img: with file, sizes and headers in place; receives log info, overlay and
  *	the size that structures are judged by (also on failure:
  *	vhdx_image_close() gives all of it back)
+ * @flags: of vhdx_image_open()
  * @err: filled in on failure
  *
  * A clean log (LogGuid zero) leaves everything as it is. The file is only read.
@@ -181,7 +208,8 @@ static int find_and_lay(struct vhdx_image *img, const struct vhdx_log *log,
  * Context: process context, may sleep.
  * Return: 0 or a negative errno. MS-VHDX 2.3.3 and its note <5>.
  */
-int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
+int vhdx_replay_in_memory(struct vhdx_image *img, unsigned int flags,
+			  struct vhdx_error *err)
 {
 	struct vhdx_log_entry *scratch;
 	struct vhdx_log log;
@@ -192,7 +220,8 @@ int vhdx_replay_in_memory(struct vhdx_image *img, struct vhdx_error *err)
 	ret = vhdx_replay_read_log(img, &log, &scratch, err);
 	if (ret)
 		return ret;
-	ret = find_and_lay(img, &log, scratch, err);
+	if (!(flags & VHDX_OPEN_FORGET_LOG) || !is_unused(img, &log))
+		ret = find_and_lay(img, &log, scratch, err);
 	kvfree(scratch);
 	if (!img->overlay)
 		kvfree(log.buf);
@@ -233,7 +262,8 @@ static int apply_overlay(struct vhdx_image *img)
 
 /**
  * vhdx_journal_replay() - replay a dirty log into the file
- * @img: with its journal, and the overlay of the log
+ * @img: with its journal, and the overlay of the log; without one there is nothing
+ *	to replay, and only LogGuid becomes zero
  * @err: filled in on failure
  *
  * DataWriteGuid stays: a guest reads the same before and after.
