@@ -100,7 +100,8 @@ $(B)/vhdxcat: $(call obj,asan,$(LIB_SRC) tests/image/vhdxcat.c \
 
 # The crash enumerator, and the same on layers with a barrier or a check taken
 # out wherever a mutant asks for it: tests/image/crash_mutants.patch says where.
-CRASH_SRC := $(wildcard tests/image/crash*.c) tests/kunit/builder.c
+CRASH_SRC := $(wildcard tests/image/crash*.c) \
+	$(addprefix tests/kunit/,builder.c builder_log.c)
 CRASH_OBJ := $(call obj,obj-crash,$(CRASH_SRC))
 
 $(B)/crash: $(LIB_OBJ) $(CRASH_OBJ)

@@ -6,6 +6,8 @@
  *   an image opens exactly when a check finds nothing that is corrupt or not
  *   supported, and what an open refuses is among the findings;
  *   nothing is written;
+ *   a repair leaves the guest's view as it was, and nothing that could be repaired;
+ *   what it does not repair is as it was to the byte;
  *   work is bounded by what a file of a few MiB can ask for.
  *
  * usage: fuzz [FIRST [COUNT]], where COUNT is that of the images, from number FIRST
@@ -21,6 +23,7 @@
 
 #include "checking.h"
 #include "dump.h"
+#include "image/sync.h"
 #include "info.h"
 #include "mutate.h"
 
@@ -30,6 +33,11 @@
 /* A log of 1 GiB in a sparse file is the most that is read for a small image. */
 #define MAX_READ_BYTES	(3ULL << 30)
 #define MAX_OPS		100000U
+/* Of a disk, that are looked into. */
+#define MAX_BLOCKS	64U
+/* FNV-1a's. */
+#define HASH_START	0xCBF29CE484222325ULL
+#define HASH_PRIME	0x100000001B3ULL
 /* Work that no operation of the file bounds; far above what any image takes. */
 #define WATCHDOG	120
 
@@ -101,6 +109,84 @@ static void compare(const struct checking *checking, int checked, int opened,
 		complain("not among the findings: %s", text);
 }
 
+/* A few sectors of the first blocks of the disk, and of the last one. */
+static void look_at_blocks(const struct vhdx_image *img, u64 *hash)
+{
+	const u64 blocks = img->geometry.payload_blocks;
+	const u32 length = img->metadata.logical_sector_size;
+	const u64 size = img->metadata.virtual_disk_size;
+	u8 buf[4096];
+	u64 n, i, pos, last;
+
+	for (n = 0; n <= min_t(u64, blocks, MAX_BLOCKS); n++) {
+		pos = (n < MAX_BLOCKS ? min(n, blocks - 1) : blocks - 1) *
+		      img->metadata.block_size;
+		last = min(pos + img->metadata.block_size, size) - length;
+		for (;; pos = last) {
+			if (vhdx_sync_read(img, buf, length, pos))
+				complain("%llu of the disk cannot be read", pos);
+			for (i = 0; i < length; i++)
+				*hash = (*hash ^ buf[i]) * HASH_PRIME;
+			if (pos == last)
+				break;
+		}
+	}
+}
+
+/* What opening it says, and what a guest sees of it, as a number. */
+static int look(struct memfile *mf, u64 *hash)
+{
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	int ret;
+
+	*hash = HASH_START;
+	ret = vhdx_image_open(&mf->file, 0, &img, &err);
+	if (ret)
+		return ret;
+	*hash = (*hash ^ img->metadata.virtual_disk_size) * HASH_PRIME;
+	*hash = (*hash ^ img->metadata.physical_sector_size) * HASH_PRIME;
+	look_at_blocks(img, hash);
+	vhdx_image_close(img);
+	return 0;
+}
+
+static void repair_it(struct memfile *mf)
+{
+	const unsigned int forgotten = 1U << VHDX_REPAIR_LOG_EMPTY;
+	struct vhdx_repair repair = {
+		.wanted = VHDX_REPAIR_ALL, .punch = true,
+	};
+	const u32 checksum = memfile_checksum(mf);
+	char text[VHDX_ERROR_LENGTH];
+	u64 before, after;
+	struct vhdx_error err;
+	int opened, ret;
+
+	opened = look(mf, &before);
+	ret = vhdx_image_repair(&mf->file, &repair, &err);
+	if (!repair.done && checksum != memfile_checksum(mf))
+		complain("a repair of nothing has changed the file");
+	if (ret == -EMEDIUMTYPE || !is_verdict(ret) || !is_verdict(opened))
+		return;
+	vhdx_error_print(text, sizeof(text), &err);
+	if (ret)
+		complain("a repair fails: %s", text);
+	if (opened && repair.done && !(repair.done & forgotten))
+		complain("what does not open is repaired, and does not open");
+	ret = look(mf, &after);
+	if (ret && (!opened || repair.done))
+		complain("it does not open after a repair");
+	if (!opened && before != after)
+		complain("a repair changes what a guest sees");
+	/* Leaks are kept then. */
+	if (repair.done & forgotten)
+		return;
+	repair.only_show = true;
+	if (vhdx_image_repair(&mf->file, &repair, &err) || repair.done)
+		complain("a repair leaves what could be repaired");
+}
+
 static void show_info(struct vhdx_image *img)
 {
 	struct posix_file file = { .fd = -1 };
@@ -147,6 +233,7 @@ static void run_one(u64 number)
 	if (mf.read_bytes > MAX_READ_BYTES || mf.ops > MAX_OPS)
 		complain("%llu bytes in %llu operations were read",
 			 mf.read_bytes, mf.ops);
+	repair_it(&mf);
 	memfile_destroy(&mf);
 }
 

@@ -523,7 +523,14 @@ static const struct operation operations[] = {
 	  compact_look_at_end },
 };
 
-const unsigned int crash_operation_count = ARRAY_SIZE(operations);
+const unsigned int crash_operation_count = ARRAY_SIZE(operations) +
+					   REPAIR_OPERATIONS;
+
+static const struct operation *operation_of(unsigned int i)
+{
+	return i < ARRAY_SIZE(operations) ? &operations[i] :
+		&repair_operations[i - ARRAY_SIZE(operations)];
+}
 
 /**
  * crash_operation_name() - the operations by their number
@@ -531,7 +538,7 @@ const unsigned int crash_operation_count = ARRAY_SIZE(operations);
  */
 const char *crash_operation_name(unsigned int i)
 {
-	return operations[i].name;
+	return operation_of(i)->name;
 }
 
 /**
@@ -545,7 +552,7 @@ void crash_operation_run(unsigned int i)
 	u64 end_before;
 	u32 n;
 
-	current = &operations[i];
+	current = operation_of(i);
 	statistics.workloads++;
 	watching = false;
 	start();

@@ -54,4 +54,8 @@ int compact_run(struct files *files);
 u64 compact_look(struct files *files);
 u64 compact_look_at_end(struct files *files);
 
+/* crash_tools_repair.c */
+#define REPAIR_OPERATIONS	8U
+extern const struct operation repair_operations[REPAIR_OPERATIONS];
+
 #endif
