@@ -172,15 +172,20 @@ vm-shell: setup
 
 install: install-tool dkms-install
 
-# mount looks for its helpers there alone.
+# mount and systemd look for these there alone.
 HELPERS	:= $(addprefix $(DESTDIR)/usr/sbin/,mount.vhdx umount.vhdx)
+SYSTEMD	:= $(DESTDIR)/usr/lib/systemd
 
 install-tool: $(B)/vhdxctl
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
-	install -d $(DESTDIR)/usr/sbin
-	for helper in $(HELPERS); do ln -sf $(PREFIX)/sbin/vhdxctl $$helper; done
+	install -d $(DESTDIR)/usr/sbin $(SYSTEMD)/system-generators
+	for helper in $(HELPERS) $(SYSTEMD)/system-generators/vhdx-generator; do \
+		ln -sf $(PREFIX)/sbin/vhdxctl $$helper; \
+	done
+	install -D -m 0755 tools/systemd/vhdx.shutdown $(SYSTEMD)/system-shutdown/vhdx.shutdown
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
 		tools/vhdxctl/vhdxctl.8 tools/vhdxctl/mount.vhdx.8
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 tools/vhdxctl/vhdxtab.5
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
 	install -D -m 0644 tools/udev/60-vhdx.rules \
@@ -192,6 +197,9 @@ dkms-install:
 uninstall:
 	tools/dkms remove
 	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) \
+		$(SYSTEMD)/system-generators/vhdx-generator \
+		$(SYSTEMD)/system-shutdown/vhdx.shutdown \
+		$(DESTDIR)$(PREFIX)/share/man/man5/vhdxtab.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/mount.vhdx.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \

@@ -204,6 +204,7 @@ static int (*find_name(const char *path))(int argc, char **argv)
 	} names[] = {
 		{ "mount.vhdx", vhdxctl_mount_helper },
 		{ "umount.vhdx", vhdxctl_umount_helper },
+		{ "vhdx-generator", vhdxctl_generator },
 	};
 	const char *slash = strrchr(path, '/');
 

@@ -39,6 +39,7 @@ extern const struct vhdxctl_command vhdxctl_umount;
 
 /* Other names that the program has. */
 int vhdxctl_mount_helper(int argc, char **argv);
+int vhdxctl_generator(int argc, char **argv);
 int vhdxctl_umount_helper(int argc, char **argv);
 
 int vhdxctl_help(const struct vhdxctl_command *command);

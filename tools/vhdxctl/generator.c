@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhdx-generator: makes a systemd unit of each line of /etc/vhdxtab, as
+ * systemd.generator(7) describes it.
+ *
+ * A unit stops while file systems of its disk are being unmounted: it is not known
+ * to systemd which ones are. So the detach waits for them, and what the image lies
+ * on is unmounted after that, by RequiresMountsFor.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/vhdx.h>
+
+#include "device.h"
+#include "message.h"
+#include "tab.h"
+#include "text.h"
+#include "vhdxctl.h"
+
+#define TABLE		"/etc/vhdxtab"
+/* Less than what systemd waits for a unit to stop. */
+#define DETACH_WAIT	"80"
+
+/* A word as a unit has it: those of @special would be expanded when single. */
+static void put_quoted(FILE *unit, const char *word, const char *special)
+{
+	putc('"', unit);
+	for (; *word; word++) {
+		if (strchr("\"\\", *word))
+			putc('\\', unit);
+		else if (strchr(special, *word))
+			putc(*word, unit);
+		putc(*word, unit);
+	}
+	putc('"', unit);
+}
+
+static void put_argument(FILE *unit, const char *word)
+{
+	putc(' ', unit);
+	put_quoted(unit, word, "%$");
+}
+
+static void put_path(FILE *unit, const char *path)
+{
+	putc(' ', unit);
+	put_quoted(unit, path, "%");
+}
+
+static void put_option(FILE *unit, const char *name, const char *value)
+{
+	char *word = text_printf("--%s=%s", name, value);
+
+	put_argument(unit, word);
+	free(word);
+}
+
+static void put_attach(FILE *unit, const char *program,
+		       const struct attach_request *request)
+{
+	static const struct {
+		u32 flag;
+		const char *option;
+	} flags[] = {
+		{ VHDX_ATTACH_READ_ONLY, "--read-only" },
+		{ VHDX_ATTACH_AUTOCLEAR, "--autoclear" },
+		{ VHDX_ATTACH_DIRECT_IO, "--direct-io=on" },
+		{ VHDX_ATTACH_BUFFERED_IO, "--direct-io=off" },
+		{ VHDX_ATTACH_NO_DISCARD, "--discard=ignore" },
+		{ VHDX_ATTACH_NO_PART_SCAN, "--no-partscan" },
+		{ VHDX_ATTACH_NO_REPLAY, "--no-replay" },
+		{ VHDX_ATTACH_IGNORE_ID_MISMATCH, "--ignore-id-mismatch" },
+	};
+	const struct chain_options *chain = &request->chain;
+
+	fputs("ExecStart=", unit);
+	put_quoted(unit, program, "%");
+	fputs(" attach", unit);
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (request->flags & flags[i].flag)
+			fprintf(unit, " %s", flags[i].option);
+	if (request->allow_parent_write)
+		fputs(" --allow-parent-write", unit);
+	for (size_t i = 0; i < chain->parents; i++)
+		put_option(unit, "parent", chain->parent[i]);
+	for (size_t i = 0; i < chain->folders; i++)
+		put_option(unit, "parent-dir", chain->folder[i]);
+	put_argument(unit, request->path);
+	if (request->index >= 0)
+		fprintf(unit, " vhdx%d", request->index);
+	fputs("\nExecStop=-", unit);
+	put_quoted(unit, program, "%");
+	fputs(" detach --wait " DETACH_WAIT, unit);
+	put_argument(unit, request->path);
+	putc('\n', unit);
+}
+
+static void put_unit(FILE *unit, const char *program,
+		     const struct tab_entry *entry)
+{
+	const struct chain_options *chain = &entry->attach.chain;
+
+	fprintf(unit,
+		"# Made by vhdx-generator.\n"
+		"[Unit]\n"
+		"Description=VHDX image %s\n"
+		"Documentation=man:vhdxtab(5)\n"
+		"SourcePath=" TABLE "\n"
+		"DefaultDependencies=no\n"
+		"IgnoreOnIsolate=yes\n"
+		"Conflicts=umount.target\n"
+		"Before=umount.target\n"
+		"Wants=systemd-udevd.service\n"
+		"After=systemd-remount-fs.service systemd-udevd.service\n",
+		entry->name);
+	if (entry->network)
+		fputs("After=network-online.target remote-fs-pre.target\n"
+		      "Wants=network-online.target\n", unit);
+	if (!entry->no_fail && !entry->no_auto)
+		fprintf(unit, "Before=%s\n", entry->network ?
+			"remote-fs.target" : "local-fs.target");
+	fputs("RequiresMountsFor=", unit);
+	put_path(unit, entry->attach.path);
+	for (size_t i = 0; i < chain->parents; i++)
+		if (*chain->parent[i] == '/')
+			put_path(unit, chain->parent[i]);
+	for (size_t i = 0; i < chain->folders; i++)
+		if (*chain->folder[i] == '/')
+			put_path(unit, chain->folder[i]);
+	fputs("\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n", unit);
+	put_attach(unit, program, &entry->attach);
+}
+
+/* Where the unit is wanted when the system starts. */
+static int link_unit(const char *dir, const char *name,
+		     const struct tab_entry *entry)
+{
+	char *wants = text_printf("%s/%s-fs.target.%s", dir,
+				  entry->network ? "remote" : "local",
+				  entry->no_fail ? "wants" : "requires");
+	char *target = text_printf("../%s", name);
+	char *link = text_printf("%s/%s", wants, name);
+	int code = 0;
+
+	if ((mkdir(wants, 0755) && errno != EEXIST) || symlink(target, link))
+		code = message_fail_errno(link, "cannot make", errno);
+	free(link);
+	free(target);
+	free(wants);
+	return code;
+}
+
+static int make_unit(const char *dir, const char *program,
+		     const struct tab_entry *entry)
+{
+	char *name = text_printf("vhdx@%s.service", entry->name);
+	char *path = text_printf("%s/%s", dir, name);
+	FILE *unit = fopen(path, "wxe");
+	int code = 0;
+
+	if (!unit && errno == EEXIST) {
+		code = message_fail(EX_USAGE, NULL,
+				    "line %u: %s: the same name again",
+				    entry->line, entry->name);
+	} else if (!unit) {
+		code = message_fail_errno(path, "cannot make", errno);
+	} else {
+		put_unit(unit, program, entry);
+		if (fclose(unit))
+			code = message_fail_errno(path, "cannot write", errno);
+		else if (!entry->no_auto)
+			code = link_unit(dir, name, entry);
+	}
+	free(path);
+	free(name);
+	return code;
+}
+
+/**
+ * vhdxctl_generator - be vhdx-generator
+ * @argc: of main()
+ * @argv: of main(): the folder for units, and two that are not used
+ *
+ * A bad line keeps no other from being taken. VHDXTAB names another table.
+ *
+ * Return: the exit code.
+ */
+int vhdxctl_generator(int argc, char **argv)
+{
+	const char *path = getenv("VHDXTAB") ?: TABLE;
+	struct tab_entry entry;
+	unsigned int line = 0;
+	char *program;
+	int worst = 0;
+	FILE *file;
+	int code;
+
+	if (argc != 4)
+		return message_fail(EX_USAGE, NULL,
+				    "vhdx-generator: for systemd, with three folders");
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? 0 :
+		       message_fail_errno(path, "cannot open", errno);
+	program = text_memory(realpath("/proc/self/exe", NULL));
+	while (tab_next(file, path, &entry, &line, &code)) {
+		if (!code)
+			code = make_unit(argv[1], program, &entry);
+		worst = max(worst, code);
+		tab_free(&entry);
+	}
+	free(program);
+	fclose(file);
+	return worst;
+}
