@@ -397,7 +397,8 @@ int vhdx_requests_init(struct vhdx_device *device)
 	 */
 	device->workqueue = alloc_workqueue("vhdx%d", WQ_UNBOUND,
 					    VHDX_MAX_WORKS, device->index);
-	device->local_wq = alloc_workqueue("vhdx%d_local", 0, 0, device->index);
+	device->local_wq = alloc_workqueue("vhdx%d_local", WQ_PERCPU, 0,
+					   device->index);
 	if (!device->workqueue || !device->local_wq) {
 		ret = -ENOMEM;
 		goto out;

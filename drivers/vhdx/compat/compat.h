@@ -12,6 +12,7 @@
 #include <linux/blkdev.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "probed.h"
 
@@ -68,6 +69,11 @@ static inline void compat_disk_write_cache(struct gendisk *disk)
 #define COMPAT_BLK_MQ_F_SHOULD_MERGE	BLK_MQ_F_SHOULD_MERGE
 #else
 #define COMPAT_BLK_MQ_F_SHOULD_MERGE	0
+#endif
+
+/* A workqueue was one for each CPU unless said otherwise. */
+#ifdef COMPAT_OLD_WQ_PERCPU
+#define WQ_PERCPU		0
 #endif
 
 /*
