@@ -6,6 +6,7 @@
 # make bench        speed against loop and qemu-nbd, in a VM, and against qemu-img
 # make crash        every state that a power cut can leave, and the mutants
 # make lint         checkpatch, sparse, W=1, shellcheck
+# make matrix       the driver on the kernels of Debian's suites
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
 # make install      module through DKMS, tool, manual page, udev rules
 # make dkms-install the module alone
@@ -167,6 +168,9 @@ bench: setup
 	bench/run
 	bench/convert
 
+matrix: setup
+	tests/matrix/run
+
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
@@ -208,5 +212,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check crash lint demo bench vm-shell install install-tool \
-	dkms-install uninstall clean FORCE
+.PHONY: all tool programs setup check crash lint demo bench matrix vm-shell \
+	install install-tool dkms-install uninstall clean FORCE
