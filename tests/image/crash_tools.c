@@ -521,6 +521,7 @@ static const struct operation operations[] = {
 	  compact_look_at_end },
 	{ "compact-child", compact_child_build, compact_run, compact_look,
 	  compact_look_at_end },
+	{ "set", set_build, set_run, set_look, NULL },
 };
 
 const unsigned int crash_operation_count = ARRAY_SIZE(operations) +

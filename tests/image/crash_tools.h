@@ -54,6 +54,11 @@ int compact_run(struct files *files);
 u64 compact_look(struct files *files);
 u64 compact_look_at_end(struct files *files);
 
+/* crash_tools_set.c */
+void set_build(struct files *files);
+int set_run(struct files *files);
+u64 set_look(struct files *files);
+
 /* crash_tools_repair.c */
 #define REPAIR_OPERATIONS	8U
 extern const struct operation repair_operations[REPAIR_OPERATIONS];

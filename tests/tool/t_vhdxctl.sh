@@ -22,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info check dump create compact convert compare map mount umount doctor; do
+for command in attach detach list status info check dump create compact convert compare map mount umount doctor set; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -81,7 +81,7 @@ fails 'umount of two' 64 'umount: more than one folder' umount a b
 fails 'umount of what is not mounted' 66 'cannot unmount: nothing is mounted there' umount .
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info check dump create compact convert compare map mount umount doctor; do
+for command in attach detach list status info check dump create compact convert compare map mount umount doctor set; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do

@@ -5,6 +5,7 @@
 #include "message.h"
 #include "new_image.h"
 #include "open_image.h"
+#include "parent.h"
 #include "place.h"
 #include "sink.h"
 #include "text.h"
@@ -50,49 +51,6 @@ static int write_image(struct place *place, const struct vhdx_create *params)
 
 /* --- above a parent --------------------------------------------------------------- */
 
-static char *append(char *text, const char *more, size_t length)
-{
-	char *longer = text_printf("%s%.*s", text, (int)length, more);
-
-	free(text);
-	return longer;
-}
-
-/* From a folder to a file, both without symbolic links, as Windows writes it. */
-static char *relative_path(const char *folder, const char *file)
-{
-	char *path = text_memory(strdup("."));
-	size_t common = 0;
-
-	/* As far as whole names are the same. */
-	for (size_t i = 0; ; i++) {
-		if ((!folder[i] || folder[i] == '/') && file[i] == '/')
-			common = i;
-		if (!folder[i] || folder[i] != file[i])
-			break;
-	}
-	for (const char *p = folder + common; *p; p++)
-		if (*p == '/' && p[1])
-			path = append(path, "\\..", 3);
-	for (const char *p = file + common; *p; p++)
-		path = append(path, *p == '/' ? "\\" : p, 1);
-	return path;
-}
-
-static int check_parent(const char *path, const char *real,
-			const struct posix_file *pf)
-{
-	if (!S_ISREG(pf->stat.st_mode))
-		return message_fail(EX_NOINPUT, path,
-				    "cannot be a parent: not a regular file");
-	if (strchr(real, '\\')) {
-		message_fail(EXIT_FAILURE, path,
-			     "cannot be a parent: there is a backslash in its path, which divides names in an image");
-		return EXIT_FAILURE;
-	}
-	return open_image_lock(path, pf, "cannot be a parent");
-}
-
 static int create_child(const struct request *request, struct place *place)
 {
 	struct vhdx_create params = {
@@ -113,8 +71,8 @@ static int create_child(const struct request *request, struct place *place)
 		return code;
 	real = realpath(request->parent, NULL);
 	if (real) {
-		code = check_parent(request->parent, real, &pf);
-		path = relative_path(place->folder, real);
+		code = parent_check(request->parent, real, &pf);
+		path = parent_relative_path(place->folder, real);
 	} else {
 		code = message_fail_errno(request->parent, "cannot find", errno);
 	}

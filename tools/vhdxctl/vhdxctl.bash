@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach check compact compare convert create detach doctor dump help info list map mount status umount --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compact compare convert create detach doctor dump help info list map mount set status umount --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -63,7 +63,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'dynamic fixed' -- "$cur"
 		return
 		;;
-	create:-S | create:--sector | create:-P | create:--physical-sector | \
+	set:--phys-sector | create:-S | create:--sector | create:-P | create:--physical-sector | \
 		convert:-S | convert:--sector | convert:-P | convert:--physical-sector)
 		_vhdxctl_words -W '512 4096' -- "$cur"
 		return
@@ -87,6 +87,7 @@ _vhdxctl() {
 	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
 	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
+	set:-*) _vhdxctl_words -W '--dry-run --ignore-id-mismatch --parent --phys-sector --reset-disk-id --help' -- "$cur" ;;
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	info:-*) _vhdxctl_words -W '--chain --json --parent --parent-dir --help' -- "$cur" ;;
 	check:-*) _vhdxctl_words -W '--chain --dry-run --json --parent --parent-dir --quiet --repair --help' -- "$cur" ;;
@@ -99,7 +100,7 @@ _vhdxctl() {
 	mount:-*) _vhdxctl_words -W '--options --partition --read-only --help' -- "$cur" ;;
 	umount:-*) _vhdxctl_words -W '--lazy --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach doctor dump info list map mount status umount' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach doctor dump info list map mount set status umount' -- "$cur" ;;
 	detach:* | list:* | status:* | compact:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
@@ -114,7 +115,7 @@ _vhdxctl() {
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		;;
-	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:* | mount:*)
+	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:* | mount:* | set:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

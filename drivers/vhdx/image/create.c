@@ -4,14 +4,12 @@
  * the blocks of a fixed one behind each other (MS-VHDX 2.2 to 2.6).
  */
 #include "internal.h"
+#include "items.h"
 
 #define LOG_OFFSET	VHDX_MIB
 #define LOG_LENGTH	VHDX_MIB
 
 #define PIECE		VHDX_REGION_TABLE_SIZE
-/* Two paths, and much more than any host has. */
-#define MAX_LOCATOR	0x20000U
-#define ITEM_ALIGNMENT	8U
 
 /**
  * struct creation - an image in the making
@@ -89,7 +87,7 @@ static int add_item(struct creation *c, const struct vhdx_metadata_item *item)
 	new = &c->table->item[c->table->count++];
 	*new = *item;
 	new->offset = item->length ? c->metadata_length : 0;
-	c->metadata_length += ALIGN(item->length, ITEM_ALIGNMENT);
+	c->metadata_length += ALIGN(item->length, VHDX_ITEM_ALIGNMENT);
 	return 0;
 }
 
@@ -132,25 +130,14 @@ static int add_known_items(struct creation *c)
 static int add_locator(struct creation *c)
 {
 	const struct vhdx_create *params = c->params;
-	char linkage[VHDX_GUID_CHARS + 3] = "{";
-	struct vhdx_locator_pair pair[3] = {
-		{ "parent_linkage", linkage },
-		{ "relative_path", params->relative_path },
-		{ "absolute_win32_path", params->absolute_path },
-	};
 	struct vhdx_metadata_item item = {
 		.item_id = vhdx_guid_parent_locator,
 		.is_required = true,
 	};
 	int length;
 
-	vhdx_guid_print(linkage + 1,
-			&vhdx_image_header(params->parent)->data_write_guid);
-	linkage[VHDX_GUID_CHARS + 1] = '}';
-	linkage[VHDX_GUID_CHARS + 2] = '\0';
-
-	length = vhdx_locator_encode(pair, params->absolute_path ? 3 : 2,
-				     c->locator, MAX_LOCATOR);
+	length = vhdx_items_locator(params->parent, params->relative_path,
+				    params->absolute_path, c->locator);
 	if (length < 0)
 		return vhdx_fail(c->err, length, "parent locator", NULL,
 				 c->metadata_offset + c->metadata_length,
@@ -429,7 +416,8 @@ int vhdx_image_create(struct vhdx_file *file, const struct vhdx_create *params,
 	memset(err, 0, sizeof(*err));
 	c.table = kvzalloc(sizeof(*c.table), GFP_KERNEL);
 	c.piece = kvmalloc(PIECE, GFP_KERNEL);
-	c.locator = params->parent ? kvmalloc(MAX_LOCATOR, GFP_KERNEL) : NULL;
+	if (params->parent)
+		c.locator = kvmalloc(VHDX_MAX_NEW_LOCATOR, GFP_KERNEL);
 	if (!c.table || !c.piece || (params->parent && !c.locator))
 		ret = vhdx_fail(err, -ENOMEM, "file", NULL, 0,
 				"no memory to write it");

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Writing metadata items: new ones' content, and another content of those there.
+ */
+#ifndef VHDX_IMAGE_ITEMS_H
+#define VHDX_IMAGE_ITEMS_H
+
+#include "image.h"
+
+/* Two paths, and much more than any host has. */
+#define VHDX_MAX_NEW_LOCATOR	0x20000U
+
+/* Where items begin is a multiple of this. */
+#define VHDX_ITEM_ALIGNMENT	8U
+
+struct vhdx_edit;
+
+int vhdx_items_locator(const struct vhdx_image *parent,
+		       const char *relative_path, const char *absolute_path,
+		       void *buf);
+int vhdx_items_replace(struct vhdx_image *img, struct vhdx_edit *edit,
+		       const guid_t *id, const void *buf, u32 length);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The file that is to be the parent of an image.
+ */
+#ifndef VHDXCTL_PARENT_H
+#define VHDXCTL_PARENT_H
+
+#include "posix_file.h"
+
+char *parent_relative_path(const char *folder, const char *file);
+int parent_check(const char *path, const char *real,
+		 const struct posix_file *pf);
+
+#endif
