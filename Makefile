@@ -7,6 +7,7 @@
 # make crash        every state that a power cut can leave, and the mutants
 # make lint         checkpatch, sparse, W=1, shellcheck
 # make matrix       the driver on the kernels of Debian's suites
+# make deb          Debian packages; make deb-check tries them out
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
 # make install      module through DKMS, tool, manual page, udev rules
 # make dkms-install the module alone
@@ -22,7 +23,7 @@ DESTDIR	?=
 B	:= build
 
 CFLAGS	?= -O2 -g
-USER_CFLAGS := $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror \
+USER_CFLAGS := $(CPPFLAGS) $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror \
 	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iinclude/uapi -Idrivers/vhdx
 LIB_SRC	:= $(wildcard drivers/vhdx/format/*.c drivers/vhdx/image/*.c)
 TOOL_SRC := $(wildcard tools/vhdxctl/*.c)
@@ -74,7 +75,7 @@ programs: $(addprefix $(B)/,vhdxctl vhdxctl-asan unit mkvhdx vhdxcat rawctl \
 	powercut crash crash-mutants fuzz)
 
 $(B)/vhdxctl: $(LIB_OBJ) $(TOOL_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ $(TOOL_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
 # The tests' own programs and the tool again, all under ASan and UBSan.
 $(B)/vhdxctl-asan: $(call obj,asan,$(LIB_SRC) $(TOOL_SRC))
@@ -171,6 +172,12 @@ bench: setup
 matrix: setup
 	tests/matrix/run
 
+deb:
+	tools/deb
+
+deb-check: setup
+	tests/matrix/deb
+
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
@@ -212,5 +219,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check crash lint demo bench matrix vm-shell \
+.PHONY: all tool programs setup check crash lint demo bench matrix deb deb-check vm-shell \
 	install install-tool dkms-install uninstall clean FORCE
