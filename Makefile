@@ -197,6 +197,7 @@ install-tool: $(B)/vhdxctl
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
 		tools/vhdxctl/vhdxctl.8 tools/vhdxctl/mount.vhdx.8
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 tools/vhdxctl/vhdxtab.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man4 tools/vhdxctl/vhdx.4
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
 	install -D -m 0644 tools/udev/60-vhdx.rules \
@@ -211,6 +212,7 @@ uninstall:
 		$(SYSTEMD)/system-generators/vhdx-generator \
 		$(SYSTEMD)/system-shutdown/vhdx.shutdown \
 		$(DESTDIR)$(PREFIX)/share/man/man5/vhdxtab.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man4/vhdx.4 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/mount.vhdx.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \

@@ -78,6 +78,20 @@ enum vhdx_autoclear {
 	VHDX_AUTOCLEAR_ARMED,
 };
 
+/* What requests are counted by, for sysfs. */
+enum vhdx_request_kind {
+	VHDX_COUNT_READ,
+	VHDX_COUNT_READ_ZEROS,		/* answered without I/O */
+	VHDX_COUNT_WRITE,
+	VHDX_COUNT_FUA,			/* of those */
+	VHDX_COUNT_FLUSH,
+	VHDX_COUNT_DISCARD,
+	VHDX_COUNT_WRITE_ZEROES,
+	VHDX_COUNT_COMMIT_WAIT,		/* had to wait for the journal's flush */
+	VHDX_COUNT_ERROR,
+	VHDX_COUNTS,
+};
+
 /**
  * struct vhdx_queue - a hardware queue's way to the file
  * @device: the owner
@@ -86,6 +100,7 @@ enum vhdx_autoclear {
  * @local_work: the same, for a request that is alone
  * @busy: requests that have come and not ended
  * @alone: times in a row that there was but one
+ * @count: requests by kind, since the attach
  */
 struct vhdx_queue {
 	struct vhdx_device *device;
@@ -94,6 +109,7 @@ struct vhdx_queue {
 	struct work_struct local_work;
 	atomic_t busy;
 	unsigned int alone;
+	atomic64_t count[VHDX_COUNTS];
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -208,5 +224,8 @@ void vhdx_shrink_remove(struct vhdx_device *device);
 
 /* sysfs.c */
 extern const struct attribute_group *vhdx_device_groups[];
+
+/* trace.c */
+extern const struct vhdx_observer vhdx_trace_observer;
 
 #endif

@@ -26,6 +26,7 @@
 #include <linux/vhdx.h>
 
 #include "block.h"
+#include "trace.h"
 
 static DEFINE_IDR(vhdx_devices);
 static DEFINE_MUTEX(vhdx_devices_mutex);
@@ -388,6 +389,8 @@ static void vhdx_device_announce(const struct vhdx_device *device)
 		device->writable ? "read-write" : "read-only",
 		device->backing->dio ? "direct" : "buffered", parents,
 		parents == 1 ? "" : "s");
+	trace_vhdx_attach(device->index, device->writable,
+			  device->backing->dio, parents, device->replayed);
 	for (image = device->image; image; image = image->parent)
 		if (image->log.dirty)
 			pr_info("vhdx%d: log of %pD4 replayed%s: %u entries, %llu descriptors\n",
@@ -410,6 +413,7 @@ void vhdx_device_fail(struct vhdx_device *device)
 	if (device->failed)
 		return;
 	WRITE_ONCE(device->failed, true);
+	trace_vhdx_failed(device->index, vhdx_image_failed(device->image));
 	pr_err("vhdx%d: writing to %pD4 failed: %pe; the disk is read-only now\n",
 	       device->index, device->backing->io,
 	       ERR_PTR(vhdx_image_failed(device->image)));
@@ -462,6 +466,7 @@ static int vhdx_device_remove(struct vhdx_device *device, bool lazy,
 	/* Waits for the requests in flight. */
 	del_gendisk(device->disk);
 	*unclean = vhdx_device_destroy(device);
+	trace_vhdx_detach(index, *unclean);
 	pr_info("vhdx%d: detached\n", index);
 	return 0;
 }

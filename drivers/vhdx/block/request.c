@@ -47,6 +47,7 @@
 #include <linux/sched/mm.h>
 
 #include "cmd.h"
+#include "trace.h"
 
 /*
  * Each request, each queue and the journal: were all requests to wait for a file
@@ -79,6 +80,22 @@ static void vhdx_io_restore(unsigned int flags)
 	current->flags &= ~PF_LOCAL_THROTTLE | (flags & PF_LOCAL_THROTTLE);
 }
 
+static void vhdx_cmd_count(struct vhdx_cmd *cmd,
+			   enum vhdx_request_kind kind)
+{
+	atomic64_inc(&vhdx_cmd_queue(cmd)->count[kind]);
+}
+
+static void vhdx_cmd_error(struct vhdx_cmd *cmd, int ret)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+
+	vhdx_cmd_count(cmd, VHDX_COUNT_ERROR);
+	trace_vhdx_request_error(vhdx_cmd_device(cmd)->index,
+				 (__force unsigned int)req_op(rq),
+				 blk_rq_pos(rq), blk_rq_bytes(rq), ret);
+}
+
 /**
  * vhdx_cmd_complete() - end a request
  * @cmd: the request; not ours any more after this
@@ -94,6 +111,8 @@ void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret)
 	/* A quota or the file system's limit is a full disk to a guest. */
 	if (ret == -EDQUOT || ret == -EFBIG)
 		ret = -ENOSPC;
+	if (ret)
+		vhdx_cmd_error(cmd, ret);
 	cmd->status = errno_to_blk_status(ret);
 	/* through with the image; pairs with vhdx_requests_under_way() */
 	smp_mb__before_atomic();
@@ -121,6 +140,7 @@ static void vhdx_flush_done(struct vhdx_flush *flush, int ret)
  */
 void vhdx_cmd_flush(struct vhdx_cmd *cmd)
 {
+	vhdx_cmd_count(cmd, VHDX_COUNT_COMMIT_WAIT);
 	cmd->flush.done = vhdx_flush_done;
 	vhdx_flush(vhdx_cmd_device(cmd)->image, &cmd->flush);
 }
@@ -237,6 +257,7 @@ static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 		vhdx_queue_transfer(queue, cmd);
 		return;
 	}
+	vhdx_cmd_count(cmd, VHDX_COUNT_READ_ZEROS);
 	vhdx_cmd_end_extent(cmd, 0);
 	/* as in vhdx_cmd_complete() */
 	smp_mb__before_atomic();
@@ -246,11 +267,35 @@ static void vhdx_queue_read(struct vhdx_queue *queue, struct request *rq)
 	blk_mq_end_request(rq, BLK_STS_OK);
 }
 
+static void vhdx_count_request(struct vhdx_cmd *cmd, const struct request *rq)
+{
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		vhdx_cmd_count(cmd, VHDX_COUNT_READ);
+		break;
+	case REQ_OP_WRITE:
+		vhdx_cmd_count(cmd, VHDX_COUNT_WRITE);
+		if (rq->cmd_flags & REQ_FUA)
+			vhdx_cmd_count(cmd, VHDX_COUNT_FUA);
+		break;
+	case REQ_OP_FLUSH:
+		vhdx_cmd_count(cmd, VHDX_COUNT_FLUSH);
+		break;
+	case REQ_OP_DISCARD:
+		vhdx_cmd_count(cmd, VHDX_COUNT_DISCARD);
+		break;
+	default:
+		vhdx_cmd_count(cmd, VHDX_COUNT_WRITE_ZEROES);
+		break;
+	}
+}
+
 static void vhdx_queue_request(struct vhdx_queue *queue, struct request *rq)
 {
 	struct vhdx_cmd *cmd = blk_mq_rq_to_pdu(rq);
 
 	blk_mq_start_request(rq);
+	vhdx_count_request(cmd, rq);
 	atomic_inc(&queue->busy);
 	cmd->done = 0;
 	cmd->left = 0;
@@ -576,6 +621,7 @@ void vhdx_requests_set_image(struct vhdx_device *device,
 {
 	image->owner = device;
 	image->kick = vhdx_image_kick;
+	image->observer = &vhdx_trace_observer;
 	mutex_lock(&device->image_lock);
 	device->image = image;
 	mutex_unlock(&device->image_lock);

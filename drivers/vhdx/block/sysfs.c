@@ -199,6 +199,38 @@ static ssize_t replayed_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(replayed);
 
+/* --- requests, by kind --- */
+
+static ssize_t show_count(struct device *dev, char *buf,
+			  enum vhdx_request_kind kind)
+{
+	struct vhdx_device *device = to_device(dev);
+	u64 count = 0;
+	int i;
+
+	for (i = 0; i < VHDX_MAX_QUEUES; i++)
+		count += (u64)atomic64_read(&device->queue[i].count[kind]);
+	return sysfs_emit(buf, "%llu\n", count);
+}
+
+#define VHDX_COUNT_ATTR(name, kind)					\
+static ssize_t name##_show(struct device *dev,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	return show_count(dev, buf, kind);				\
+}									\
+static DEVICE_ATTR_RO(name)
+
+VHDX_COUNT_ATTR(reads, VHDX_COUNT_READ);
+VHDX_COUNT_ATTR(reads_of_zeros, VHDX_COUNT_READ_ZEROS);
+VHDX_COUNT_ATTR(writes, VHDX_COUNT_WRITE);
+VHDX_COUNT_ATTR(fua_writes, VHDX_COUNT_FUA);
+VHDX_COUNT_ATTR(flush_requests, VHDX_COUNT_FLUSH);
+VHDX_COUNT_ATTR(discards, VHDX_COUNT_DISCARD);
+VHDX_COUNT_ATTR(write_zeroes, VHDX_COUNT_WRITE_ZEROES);
+VHDX_COUNT_ATTR(commit_waits, VHDX_COUNT_COMMIT_WAIT);
+VHDX_COUNT_ATTR(errors, VHDX_COUNT_ERROR);
+
 static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_backing_file.attr,
 	&dev_attr_backing_dev.attr,
@@ -219,6 +251,15 @@ static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_commits.attr,
 	&dev_attr_generations.attr,
 	&dev_attr_flushes.attr,
+	&dev_attr_reads.attr,
+	&dev_attr_reads_of_zeros.attr,
+	&dev_attr_writes.attr,
+	&dev_attr_fua_writes.attr,
+	&dev_attr_flush_requests.attr,
+	&dev_attr_discards.attr,
+	&dev_attr_write_zeroes.attr,
+	&dev_attr_commit_waits.attr,
+	&dev_attr_errors.attr,
 	NULL
 };
 

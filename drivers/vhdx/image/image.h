@@ -14,6 +14,7 @@ struct vhdx_bitmaps;
 struct vhdx_journal;
 struct vhdx_space;
 struct vhdx_allocation;
+struct vhdx_image;
 
 /*
  * Ours, not the specification's: no structure lies at or past this offset. It
@@ -63,6 +64,21 @@ struct vhdx_image_stats {
 };
 
 /**
+ * struct vhdx_observer - who hears of the changes of an image; none of its calls
+ *	may sleep
+ * @map: an entry of the BAT has changed, in memory
+ * @commit: that many pages were written as one log entry, and are durable or not
+ * @checkpoint: that many pages are in place, and no entry of the log is needed
+ *	for them any more
+ */
+struct vhdx_observer {
+	void (*map)(const struct vhdx_image *img, u64 index, u64 old,
+		    u64 entry);
+	void (*commit)(const struct vhdx_image *img, u32 pages, bool durable);
+	void (*checkpoint)(const struct vhdx_image *img, u32 pages);
+};
+
+/**
  * struct vhdx_image - an open image
  * What is not said to change is fixed when vhdx_image_open() returns; callers
  * read it without a lock and never write it.
@@ -89,6 +105,7 @@ struct vhdx_image_stats {
  * @log: what the log held
  * @kick: the owner's, set before the first change: have vhdx_image_work()
  *	called soon; from any context
+ * @observer: the owner's, set before the first change; or NULL
  * @growth_step: the owner's, set before the first change: the file grows by so
  *	many bytes at a time; 0 for VHDX_GROWTH_STEP
  * @owner: the owner's own
@@ -112,6 +129,7 @@ struct vhdx_image {
 	struct vhdx_image_stats stats;
 	struct vhdx_log_info log;
 	void (*kick)(struct vhdx_image *img);
+	const struct vhdx_observer *observer;
 	u64 growth_step;
 	void *owner;
 	/* private to image/ */

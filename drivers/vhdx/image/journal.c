@@ -171,6 +171,12 @@ static u32 take_snapshot(struct vhdx_journal *j, struct list_head *freed,
 	return n;
 }
 
+static void observe_commit(const struct vhdx_journal *j, u32 n, bool durable)
+{
+	if (j->img->observer)
+		j->img->observer->commit(j->img, n, durable);
+}
+
 /* The entry is not durable: all of it is dirty again. */
 static void undo_snapshot(struct vhdx_journal *j, u32 n,
 			  struct list_head *freed, bool hides)
@@ -191,6 +197,7 @@ static void undo_snapshot(struct vhdx_journal *j, u32 n,
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
 	j->commit_failed = true;
+	observe_commit(j, n, false);
 }
 
 static void keep_snapshot(struct vhdx_journal *j, u32 n,
@@ -213,6 +220,7 @@ static void keep_snapshot(struct vhdx_journal *j, u32 n,
 	spin_unlock(&j->lock);
 	up_write(&j->map_sem);
 	j->commit_failed = false;
+	observe_commit(j, n, true);
 }
 
 static bool in_snapshot(const struct vhdx_journal *j, u32 n,
@@ -252,17 +260,21 @@ static int write_in_place(struct vhdx_journal *j, u32 n)
 static void forget_in_place(struct vhdx_journal *j, u32 n)
 {
 	struct vhdx_page *page, *next;
+	u32 count = 0;
 
 	down_write(&j->map_sem);
 	list_for_each_entry_safe(page, next, &j->pages, link) {
 		if (in_snapshot(j, n, page))
 			continue;
+		count += !!page->logged;
 		pool_put(j, page->logged);
 		page->logged = NULL;
 		if (!vhdx_page_is_active(page))
 			vhdx_page_forget(j, page);
 	}
 	up_write(&j->map_sem);
+	if (j->img->observer && count)
+		j->img->observer->checkpoint(j->img, count);
 }
 
 /* --- commit --- */

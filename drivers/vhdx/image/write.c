@@ -94,8 +94,9 @@ static void set_dirty(struct vhdx_journal *j, struct vhdx_page_ref ref,
 	spin_unlock(&j->lock);
 }
 
-static void count_entry(struct vhdx_journal *j, u64 old, u64 entry)
+static void count_entry(struct vhdx_journal *j, u64 index, u64 old, u64 entry)
 {
+	const struct vhdx_observer *observer = j->img->observer;
 	u64 *payload = j->img->counts.payload;
 
 	spin_lock(&j->lock);
@@ -106,6 +107,8 @@ static void count_entry(struct vhdx_journal *j, u64 old, u64 entry)
 	if (vhdx_bat_entry_has_space(entry) && !vhdx_bat_entry_has_space(old))
 		vhdx_count(&j->img->stats.new_blocks);
 	spin_unlock(&j->lock);
+	if (observer)
+		observer->map(j->img, index, old, entry);
 }
 
 /* The parent, or some of it, can be seen through a block in that state. */
@@ -120,7 +123,7 @@ static void set_entry(struct vhdx_journal *j, u64 index, u64 entry)
 {
 	u64 old = vhdx_block_map_entry(j->img->map, index);
 
-	count_entry(j, old, entry);
+	count_entry(j, index, old, entry);
 	vhdx_block_map_set(j->img->map, index, entry);
 	set_dirty(j, bat_page(index), shows_parent(j->img, old) &&
 		  vhdx_bat_entry_has_space(entry));
