@@ -121,6 +121,7 @@ const struct mutant mutants[] = {
 	{ "edit-compact-copied-late", "compaction: a block is copied after its entry", NULL },
 	{ "edit-compact-freed-early",
 	  "compaction: a place is used before its release is durable", NULL },
+	{ "edit-shrink-apart", "shrinking: entries go before the size changes", NULL },
 };
 
 const unsigned int mutant_count = ARRAY_SIZE(mutants);

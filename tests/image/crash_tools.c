@@ -358,6 +358,9 @@ static void after(struct disk *disk, enum disk_op op, u64 offset, u64 length)
 
 	trace(&tools_world, "file %u: %s 0x%llx 0x%llx", file, disk_op_name[op],
 	      offset, length);
+	/* What is inside of the file has its space. */
+	if (op == DISK_ALLOCATE && disk->size[disk->sizes - 1].time != disk->time)
+		return;
 	if (op != DISK_FLUSH) {
 		if (unflushed_count == MAX_UNFLUSHED)
 			errx(1, "too many writes without a flush");
@@ -517,6 +520,12 @@ static int edit_run(struct files *files)
 
 static const struct operation operations[] = {
 	{ "edit", edit_build, edit_run, edit_look, NULL },
+	{ "grow", resize_build, grow_run, resize_look, NULL },
+	{ "shrink", resize_build, shrink_run, resize_look, NULL },
+	{ "grow-move-bat", resize_full_bat_build, grow_move_bat_run,
+	  resize_large_look, NULL },
+	{ "grow-fixed", resize_fixed_build, grow_fixed_run, resize_look, NULL },
+	{ "shrink-fixed", resize_fixed_build, shrink_fixed_run, resize_look, NULL },
 	{ "compact", compact_build, compact_run, compact_look,
 	  compact_look_at_end },
 	{ "compact-child", compact_child_build, compact_run, compact_look,

@@ -63,4 +63,16 @@ u64 set_look(struct files *files);
 #define REPAIR_OPERATIONS	8U
 extern const struct operation repair_operations[REPAIR_OPERATIONS];
 
+/* crash_tools_resize.c */
+void resize_build(struct files *files);
+void resize_full_bat_build(struct files *files);
+void resize_fixed_build(struct files *files);
+int grow_run(struct files *files);
+int shrink_run(struct files *files);
+int grow_move_bat_run(struct files *files);
+int grow_fixed_run(struct files *files);
+int shrink_fixed_run(struct files *files);
+u64 resize_look(struct files *files);
+u64 resize_large_look(struct files *files);
+
 #endif

@@ -40,6 +40,7 @@
  * @room: pages that fit all entries that fit the log
  * @count: of @page, data and zeros
  * @page: sorted by offset and without overlap; the data is the edit's own
+ * @placed: runs that were found since the last commit
  */
 struct vhdx_edit {
 	struct vhdx_image *img;
@@ -47,6 +48,7 @@ struct vhdx_edit {
 	u32 room;
 	u32 count;
 	struct vhdx_log_page *page;
+	struct list_head placed;
 };
 
 static struct vhdx_file *file_of(const struct vhdx_edit *edit)
@@ -73,6 +75,7 @@ int vhdx_edit_begin(struct vhdx_image *img, struct vhdx_edit **editp)
 	if (!edit)
 		return -ENOMEM;
 	edit->img = img;
+	INIT_LIST_HEAD(&edit->placed);
 	edit->entry_room = j->max_pages;
 	edit->room = log_length / j->half_length * j->max_pages;
 	edit->page = kvcalloc(edit->room, sizeof(*edit->page), VHDX_GFP_SIZED);
@@ -90,15 +93,30 @@ static void drop_pages(struct vhdx_edit *edit)
 		kfree(edit->page[--edit->count].data);
 }
 
+static void forget_places(struct vhdx_edit *edit, bool unclaim)
+{
+	struct vhdx_run *run, *next;
+
+	list_for_each_entry_safe(run, next, &edit->placed, link) {
+		if (unclaim)
+			vhdx_space_unclaim(edit->img->space, run->offset,
+					   run->length);
+		list_del(&run->link);
+		kfree(run);
+	}
+}
+
 /**
  * vhdx_edit_free() - give an edit back
- * @edit: may be NULL; what was not committed is lost
+ * @edit: may be NULL; what was not committed is lost, places that were found since
+ *	among it
  */
 void vhdx_edit_free(struct vhdx_edit *edit)
 {
 	if (!edit)
 		return;
 	drop_pages(edit);
+	forget_places(edit, true);
 	kvfree(edit->page);
 	kfree(edit);
 }
@@ -130,8 +148,9 @@ int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible)
  * @length: bytes, a multiple of 1 MiB
  * @offset: receives where, bytes from the start of the file
  *
- * The first gap that is long enough, or the end of the file, which then grows.
- * Anything may be in it. It is nobody else's until the image is closed.
+ * The first gap that is long enough, or the end of the file, which then grows. The
+ * gaps of an image with LeaveBlocksAllocated are for blocks that it has already.
+ * Anything may be in it. It stays claimed when a commit follows.
  *
  * Context: process context, may sleep; may resize and flush the file.
  * Return: 0; -EFBIG: no file may be so long; or what growing answered.
@@ -139,16 +158,21 @@ int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible)
 int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset)
 {
 	struct vhdx_image *img = edit->img;
+	struct vhdx_run *run;
 	u64 end;
 	int ret;
 
 	ret = vhdx_edit_first_change(edit, false);
 	if (ret)
 		return ret;
-	*offset = vhdx_space_find_gap(img->space, 0, img->file_size, length);
+	*offset = U64_MAX;
+	if (!img->metadata.leave_blocks_allocated)
+		*offset = vhdx_space_find_gap(img->space, 0, img->file_size,
+					      length);
 	if (*offset == U64_MAX) {
 		/* The file's last gap may be a part of it. */
-		*offset = vhdx_space_end(img->space);
+		*offset = max(vhdx_space_end(img->space),
+			      img->journal->cut_limit);
 		end = *offset + length;
 		if (end > VHDX_MAX_FILE_OFFSET)
 			return -EFBIG;
@@ -156,7 +180,18 @@ int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset)
 		if (ret)
 			return ret;
 	}
-	return vhdx_space_claim(img->space, *offset, length, GFP_KERNEL);
+	run = kmalloc(sizeof(*run), GFP_KERNEL);
+	if (!run)
+		return -ENOMEM;
+	ret = vhdx_space_claim(img->space, *offset, length, GFP_KERNEL);
+	if (ret) {
+		kfree(run);
+		return ret;
+	}
+	run->offset = *offset;
+	run->length = length;
+	list_add_tail(&run->link, &edit->placed);
+	return 0;
 }
 
 /* The first page that ends behind @offset. */
@@ -189,7 +224,7 @@ static void insert_page(struct vhdx_edit *edit, u32 i, u64 offset,
 	page->zero_length = zero_length;
 }
 
-static int get_page(struct vhdx_edit *edit, u64 offset, void **data)
+static int take_page(struct vhdx_edit *edit, u64 offset, void **data)
 {
 	u32 i = find_page(edit, offset);
 	int ret;
@@ -235,7 +270,7 @@ int vhdx_edit_write(struct vhdx_edit *edit, u64 offset, const void *buf,
 		void *data;
 		int ret;
 
-		ret = get_page(edit, offset - in_page, &data);
+		ret = take_page(edit, offset - in_page, &data);
 		if (ret)
 			return ret;
 		memcpy((u8 *)data + in_page, from, n);
@@ -355,6 +390,33 @@ static int write_entries(struct vhdx_edit *edit, const guid_t *log_guid)
 	return 0;
 }
 
+/* A full host is to fail before a header names the entries, and not after it. */
+static int allocate_in_place(struct vhdx_edit *edit)
+{
+	struct vhdx_journal *j = edit->img->journal;
+	u64 start, end;
+	u32 i = 0;
+	int ret;
+
+	while (i < edit->count) {
+		start = edit->page[i].file_offset;
+		end = start;
+		while (i < edit->count && edit->page[i].data &&
+		       edit->page[i].file_offset == end) {
+			end += PAGE_BYTES;
+			i++;
+		}
+		if (start == end) {
+			i++;
+			continue;
+		}
+		ret = vhdx_journal_allocate(j, start, end - start);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int put_in_place(struct vhdx_edit *edit)
 {
 	struct vhdx_file *file = file_of(edit);
@@ -369,7 +431,7 @@ static int put_in_place(struct vhdx_edit *edit)
 					       page->file_offset);
 		else
 			ret = file->ops->zero(file, page->file_offset,
-					      page->zero_length, false);
+					      page->zero_length, true);
 		if (ret)
 			return ret;
 	}
@@ -384,7 +446,12 @@ static int commit(struct vhdx_edit *edit)
 	int ret;
 
 	guid_gen(&log_guid);
-	ret = write_entries(edit, &log_guid);
+	ret = allocate_in_place(edit);
+	if (!ret)
+		ret = write_entries(edit, &log_guid);
+	/* No header names them. */
+	if (vhdx_is_no_space(ret))
+		return ret;
 	if (!ret)
 		ret = vhdx_journal_flush(j);
 	if (!ret)
@@ -395,6 +462,8 @@ static int commit(struct vhdx_edit *edit)
 		ret = vhdx_journal_flush(j);
 	if (!ret)
 		ret = vhdx_journal_set_log_guid(j, &null);
+	if (ret)
+		vhdx_journal_latch(j, ret);
 	return ret;
 }
 
@@ -407,22 +476,26 @@ static int commit(struct vhdx_edit *edit)
  * is to be closed and opened again.
  *
  * Context: process context, may sleep; writes and flushes the file.
- * Return: 0 and it is durable; or a negative errno: it is, or is not, once the
- * image has been opened again; nothing is written to this one any more.
- * MS-VHDX 2.3.
+ * Return: 0 and it is durable; -ENOSPC, -EDQUOT: it is not; or another negative
+ * errno: it is, or is not, once the image has been opened again, and nothing is
+ * written to this one any more. After a failure the image is only to be finished
+ * and closed. MS-VHDX 2.3.
  */
 int vhdx_edit_commit(struct vhdx_edit *edit)
 {
-	struct vhdx_journal *j = edit->img->journal;
+	struct vhdx_image *img = edit->img;
 	int ret = 0;
 
 	if (edit->count)
 		ret = vhdx_edit_first_change(edit, false);
-	if (!ret && edit->count) {
+	if (!ret && edit->count)
 		ret = commit(edit);
-		if (ret)
-			vhdx_journal_latch(j, ret);
-	}
+	if (!ret)
+		forget_places(edit, false);
+	else
+		/* What the caller has let go of is still in use in the file. */
+		img->journal->cut_limit = max(img->journal->cut_limit,
+					      img->file_size);
 	drop_pages(edit);
 	return ret;
 }

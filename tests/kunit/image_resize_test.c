@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Another size for the disk: what a guest reads afterwards, against a copy in
+ * memory; and that what fails leaves the old disk.
+ */
+#include <kunit/test.h>
+
+#include "image/check.h"
+#include "image/resize.h"
+#include "image/sync.h"
+#include "writer_test.h"
+
+#define MIB	VHDX_MIB
+#define LARGEST	(12 * MIB)
+#define ROUNDS	12
+
+/**
+ * struct resize_case - an image that is resized at random
+ * @name: of the case
+ * @block_size: bytes
+ * @sector: logical sector size, bytes
+ * @fixed: LeaveBlocksAllocated, all blocks there
+ * @child: with a parent of @parent_size that has data everywhere
+ * @parent_size: bytes
+ */
+struct resize_case {
+	const char *name;
+	u32 block_size;
+	u32 sector;
+	bool fixed;
+	bool child;
+	u64 parent_size;
+};
+
+static const struct resize_case resize_cases[] = {
+	{ "dynamic", MIB, 512, false, false, 0 },
+	{ "dynamic, blocks of 4 MiB, sectors of 4096 bytes", 4 * MIB, 4096, false, false, 0 },
+	{ "fixed", MIB, 512, true, false, 0 },
+	{ "fixed, blocks of 2 MiB", 2 * MIB, 512, true, false, 0 },
+	{ "child", MIB, 512, false, true, MIB + 512 },
+};
+
+static void describe_resize_case(const struct resize_case *c, char *desc)
+{
+	scnprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s", c->name);
+}
+
+KUNIT_ARRAY_PARAM(resize_case, resize_cases, describe_resize_case);
+
+static void free_memory(void *ctx)
+{
+	kvfree(ctx);
+}
+
+static u8 *allocate(struct kunit *test, size_t size)
+{
+	u8 *buf = kvzalloc(size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_memory, buf));
+	return buf;
+}
+
+static struct writer *resize_init(struct kunit *test, const struct resize_case *c,
+				  u64 size)
+{
+	struct builder *parent = kunit_kzalloc(test, sizeof(*parent), GFP_KERNEL);
+	struct writer *w = writer_init(test);
+	struct builder_layout layout;
+
+	KUNIT_ASSERT_NOT_NULL(test, parent);
+	w->b.disk_size = size;
+	w->b.block_size = c->block_size;
+	w->b.logical_sector_size = c->sector;
+	w->b.fixed = c->fixed;
+	w->b.default_state = c->fixed ? 6 : 0;
+	if (c->child) {
+		builder_init(parent);
+		parent->disk_size = c->parent_size;
+		parent->seed = 77;
+		parent->default_state = 6;
+		w->b.data_write_guid = builder_guid(2);
+		builder_set_parent(&w->b, parent);
+		w->b.disk_size = size;
+		w->parent = guest_open(test, guest_build(test, parent, &layout));
+	}
+	writer_build(test, w);
+	return w;
+}
+
+static struct vhdx_image *open_again(struct kunit *test, struct writer *w)
+{
+	struct vhdx_image *img = guest_open_writable(test, w->mf, w->parent);
+
+	vhdx_sync_init(img);
+	return img;
+}
+
+static void found(struct vhdx_check *check, enum vhdx_finding_name name,
+		  enum vhdx_finding_kind kind, const struct vhdx_error *err)
+{
+	(void)check;
+	(void)name;
+	(void)kind;
+	(void)err;
+}
+
+static void check_clean(struct kunit *test, struct writer *w)
+{
+	struct vhdx_check check = { .found = found };
+	struct vhdx_error err;
+
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_check(&w->mf->file, &check, &err));
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_CORRUPT], 0);
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LOG], 0);
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LEAK], 0);
+}
+
+static void compare(struct kunit *test, struct vhdx_image *img, const u8 *copy,
+		    u8 *buf, u64 size)
+{
+	u64 pos;
+
+	KUNIT_ASSERT_EQ(test, img->metadata.virtual_disk_size, size);
+	for (pos = 0; pos < size; pos += MIB) {
+		u64 n = min(size - pos, MIB);
+
+		KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, buf, n, pos));
+		KUNIT_ASSERT_EQ_MSG(test, 0, memcmp(buf, copy + pos, n),
+				    "at %llu MiB", pos / MIB);
+	}
+}
+
+/* Often at the ends of blocks, and seldom where it was. */
+static u64 draw_size(u64 *seed, const struct resize_case *c)
+{
+	u64 size = builder_random(seed) % LARGEST;
+
+	if (builder_random(seed) % 2)
+		size = ALIGN_DOWN(size, c->block_size);
+	size = max_t(u64, ALIGN_DOWN(size, c->sector), c->sector);
+	return c->child ? max(size, ALIGN(c->parent_size, c->sector)) : size;
+}
+
+static void write_somewhere(struct kunit *test, struct vhdx_image *img, u8 *copy,
+			    u64 *seed)
+{
+	u64 size = img->metadata.virtual_disk_size;
+	u32 sector = img->metadata.logical_sector_size;
+	u64 pos = ALIGN_DOWN(builder_random(seed) % size, sector);
+	u64 length = min(size - pos, (u64)8 * sector);
+
+	/* The end of the disk, as often as not. */
+	if (builder_random(seed) % 2)
+		pos = size - length;
+	memset(copy + pos, 1 + builder_random(seed) % 255, length);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_write(img, copy + pos, length, pos));
+}
+
+static void resize_at_random(struct kunit *test)
+{
+	const struct resize_case *c = test->param_value;
+	u8 *copy = allocate(test, LARGEST);
+	u8 *buf = allocate(test, MIB);
+	u64 seed = 20260711, size = 2 * MIB + c->block_size, next;
+	struct writer *w = resize_init(test, c, size);
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	u32 i, k;
+
+	img = guest_open_child(test, w->mf, w->parent);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, size, 0));
+	guest_close(test, img);
+	for (i = 0; i < ROUNDS; i++) {
+		img = open_again(test, w);
+		for (k = 0; k < 4; k++)
+			write_somewhere(test, img, copy, &seed);
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+		next = draw_size(&seed, c);
+		KUNIT_ASSERT_EQ_MSG(test, 0, vhdx_image_resize(img, next, &err),
+				    "seed 20260711, round %u, %llu to %llu: %s",
+				    i, size, next, err.reason);
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_give_back(img, true));
+		guest_close(test, img);
+		if (next < size)
+			memset(copy + next, 0, size - next);
+		size = next;
+		check_clean(test, w);
+		img = guest_open_child(test, w->mf, w->parent);
+		compare(test, img, copy, buf, size);
+		if (c->fixed)
+			KUNIT_ASSERT_EQ(test, vhdx_image_allocated(img),
+					ALIGN(size, c->block_size));
+		guest_close(test, img);
+	}
+}
+
+/* As many entries as the region has; one more, and it moves. */
+static void resize_moves_bat(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ .block = 1, .state = 6, .offset = BUILDER_PLACE },
+	};
+	struct writer *w = writer_init(test);
+	/* and an entry behind each 4096 of them */
+	const u64 full = 131072 - 31;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	u64 bat, before, blocks_now;
+	u8 sector[512];
+
+	w->b.disk_size = 100 * MIB;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.region = (struct builder_region){
+		.guid = builder_guid(9), .length = MIB,
+	};
+	writer_build(test, w);
+	memfile_read(w->mf, sector, sizeof(sector), w->layout.blocks_offset);
+	for (blocks_now = full - 1; blocks_now <= full + 1; blocks_now++) {
+		img = open_again(test, w);
+		bat = img->bat_region->file_offset;
+		before = w->mf->size;
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, blocks_now * MIB, &err));
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_give_back(img, true));
+		guest_close(test, img);
+		img = guest_open(test, w->mf);
+		KUNIT_EXPECT_EQ(test, img->metadata.virtual_disk_size, blocks_now * MIB);
+		KUNIT_EXPECT_EQ(test, img->regions->count, 3);
+		KUNIT_EXPECT_TRUE(test, img->regions->table_valid[0]);
+		KUNIT_EXPECT_TRUE(test, img->regions->table_valid[1]);
+		KUNIT_EXPECT_EQ(test, blocks_now > full,
+				img->bat_region->file_offset != bat);
+		if (blocks_now > full) {
+			KUNIT_EXPECT_EQ(test, img->bat_region->file_offset, before);
+			KUNIT_EXPECT_EQ(test, img->bat_region->length, 2 * MIB);
+		}
+		guest_check_built(test, img, &w->b, MIB, MIB);
+		guest_close(test, img);
+	}
+	check_clean(test, w);
+}
+
+/* Nothing of the file changes. */
+static void resize_refuses(struct kunit *test)
+{
+	const struct resize_case larger_parent = {
+		.block_size = MIB, .sector = 512, .child = true,
+		.parent_size = 8 * MIB,
+	};
+	struct writer *w = resize_init(test, &larger_parent, 4 * MIB);
+	struct vhdx_image *img = open_again(test, w);
+	u32 checksum = memfile_checksum(w->mf);
+	struct vhdx_error err;
+
+	KUNIT_EXPECT_EQ(test, 0, vhdx_image_resize(img, 4 * MIB, &err));
+	KUNIT_EXPECT_EQ(test, -EUCLEAN, vhdx_image_resize(img, 4 * MIB + 1, &err));
+	KUNIT_EXPECT_EQ(test, -EUCLEAN, vhdx_image_resize(img, 0, &err));
+	KUNIT_EXPECT_EQ(test, -EUCLEAN,
+			vhdx_image_resize(img, VHDX_MAX_DISK_SIZE + MIB, &err));
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, vhdx_image_resize(img, 6 * MIB, &err));
+	guest_close(test, img);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&w->mf->file, VHDX_OPEN_EDIT,
+						 &img, &err));
+	KUNIT_EXPECT_EQ(test, -ENOLINK, vhdx_image_resize(img, 6 * MIB, &err));
+	vhdx_image_close(img);
+	KUNIT_EXPECT_EQ(test, checksum, memfile_checksum(w->mf));
+}
+
+/* The size and the data, whatever has failed. */
+static void resize_fail_each_op(struct kunit *test)
+{
+	const struct resize_case *c = test->param_value;
+	const u64 old = c->block_size + 4096;
+	const u64 sizes[] = { old + c->block_size, 4096 };
+	u8 *copy = allocate(test, LARGEST);
+	u8 *buf = allocate(test, MIB);
+	struct vhdx_error err;
+	u32 i;
+	u64 n;
+
+	for (i = 0; i < ARRAY_SIZE(sizes) * 2; i++) {
+		u64 size = max(sizes[i / 2], c->parent_size);
+		bool done = false;
+
+		for (n = 1; !done; n++) {
+			struct writer *w = resize_init(test, c, old);
+			struct vhdx_image *img = open_again(test, w);
+			u64 now;
+
+			memset(copy, 0, LARGEST);
+			KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, old, 0));
+			memfile_count_from_zero(w->mf);
+			w->mf->fail_op = n;
+			w->mf->fail_errnum = i % 2 ? -ENOSPC : -EIO;
+			done = !vhdx_image_resize(img, size, &err) &&
+			       !vhdx_image_finish(img) &&
+			       w->mf->ops < n;
+			w->mf->fail_op = 0;
+			guest_close(test, img);
+			img = open_again(test, w);
+			now = img->metadata.virtual_disk_size;
+			KUNIT_ASSERT_TRUE(test, now == old || now == size);
+			if (done)
+				KUNIT_ASSERT_EQ(test, now, size);
+			if (now < old)
+				memset(copy + now, 0, old - now);
+			compare(test, img, copy, buf, now);
+			guest_close(test, img);
+		}
+		KUNIT_EXPECT_GT(test, n, 10);
+	}
+}
+
+static struct kunit_case image_resize_cases[] = {
+	KUNIT_CASE_PARAM(resize_at_random, resize_case_gen_params),
+	KUNIT_CASE(resize_moves_bat),
+	KUNIT_CASE(resize_refuses),
+	KUNIT_CASE_PARAM(resize_fail_each_op, resize_case_gen_params),
+	{}
+};
+
+static struct kunit_suite image_resize_suite = {
+	.name = "vhdx_image_resize",
+	.test_cases = image_resize_cases,
+};
+
+kunit_test_suite(image_resize_suite);
