@@ -76,3 +76,21 @@ int attached_compact(const char *arg, unsigned int index, u64 *freed)
 	*freed = arguments.freed;
 	return code;
 }
+
+/**
+ * attached_resize - make an attached disk larger
+ * @arg: what the user named, for messages
+ * @index: N of vhdxN
+ * @size: of the disk, bytes
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int attached_resize(const char *arg, unsigned int index, u64 size)
+{
+	struct vhdx_ctl_change arguments = {
+		.index = (__s32)index,
+		.disk_size = size,
+	};
+
+	return change(arg, "resize", VHDX_CTL_RESIZE, &arguments);
+}

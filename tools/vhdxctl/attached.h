@@ -8,5 +8,6 @@
 #include "port.h"
 
 int attached_compact(const char *arg, unsigned int index, u64 *freed);
+int attached_resize(const char *arg, unsigned int index, u64 size);
 
 #endif

@@ -57,24 +57,6 @@ static int compact_attached(const struct request *request)
 	return code;
 }
 
-static bool is_attached(const char *arg)
-{
-	struct device_list list;
-	unsigned int index;
-	struct stat st;
-	bool found;
-
-	if (device_parse(arg, &index))
-		return true;
-	if (stat(arg, &st))
-		return false;
-	device_list_of_image(&list, &st);
-	found = list.count;
-	device_list_free(&list);
-	/* A device is no shorter afterwards; it may be a disk by another name. */
-	return found || S_ISBLK(st.st_mode);
-}
-
 /* --- an image -------------------------------------------------------------------- */
 
 /**
@@ -217,7 +199,7 @@ static int parse_and_compact(int argc, char **argv)
 		return vhdxctl_usage(&vhdxctl_compact);
 	}
 	request.arg = argv[optind];
-	if (is_attached(request.arg))
+	if (device_is_meant(request.arg))
 		return compact_attached(&request);
 	return request.dry_run ? play_through(&request) :
 				 compact_image(&request);

@@ -337,6 +337,32 @@ int device_find(const char *arg, struct device_list *list)
 }
 
 /**
+ * device_is_meant - whether an argument means an attached disk, not a file
+ * @arg: as for device_find()
+ *
+ * Return: true when device_find() would find a disk, or say that there is none of
+ * that number.
+ */
+bool device_is_meant(const char *arg)
+{
+	struct device_list list;
+	unsigned int index;
+	bool partition, found;
+	struct stat st;
+
+	if (device_parse(arg, &index))
+		return true;
+	if (stat(arg, &st))
+		return false;
+	if (S_ISBLK(st.st_mode) && device_of_node(st.st_rdev, &index, &partition))
+		return true;
+	device_list_of_image(&list, &st);
+	found = list.count;
+	device_list_free(&list);
+	return found;
+}
+
+/**
  * device_find_one - the one disk that an argument of the command line means
  * @arg: as for device_find()
  * @list: as for device_find(), with one disk

@@ -37,6 +37,7 @@ void device_list_attached(struct device_list *list);
 void device_list_of_image(struct device_list *list, const struct stat *st);
 void device_list_of_parent(struct device_list *list, const struct stat *st);
 void device_list_free(struct device_list *list);
+bool device_is_meant(const char *arg);
 int device_find(const char *arg, struct device_list *list);
 int device_find_one(const char *arg, struct device_list *list);
 

@@ -59,6 +59,27 @@ int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
 }
 
 /**
+ * edit_image_load - open the image in a file that one has for oneself
+ * @pf: from edit_image_lock()
+ * @path: of it
+ * @parent: of a differencing image, open; NULL: it is opened without, see
+ *	VHDX_OPEN_EDIT
+ * @imgp: receives the image, whose log has been replayed
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int edit_image_load(struct posix_file *pf, const char *path,
+		    struct vhdx_image *parent, struct vhdx_image **imgp)
+{
+	struct vhdx_error err;
+
+	if (!vhdx_image_open_child(&pf->file, parent,
+				   VHDX_OPEN_EDIT, imgp, &err))
+		return 0;
+	return open_image_fail(path, &pf->stat, &err);
+}
+
+/**
  * edit_image_open - open an image for changes of its structures
  * @pf: to fill in; closed by edit_image_finish()
  * @path: the file
@@ -73,15 +94,14 @@ int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
 int edit_image_open(struct posix_file *pf, const char *path, const char *what,
 		    struct vhdx_image **imgp)
 {
-	struct vhdx_error err;
 	int code;
 
 	code = open_image_file(pf, path, true);
 	if (code)
 		return code;
 	code = edit_image_lock(pf, path, what);
-	if (!code && vhdx_image_open(&pf->file, VHDX_OPEN_EDIT, imgp, &err))
-		code = open_image_fail(path, &pf->stat, &err);
+	if (!code)
+		code = edit_image_load(pf, path, NULL, imgp);
 	if (code)
 		posix_file_close(pf);
 	return code;
@@ -132,6 +152,22 @@ int edit_image_fail(const char *path, const char *what, int errnum)
 }
 
 /**
+ * edit_image_give_back - give the host what an image does not use any more
+ * @path: of it
+ * @img: the image; nothing may be changed of it after this
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int edit_image_give_back(const char *path, struct vhdx_image *img)
+{
+	int ret = vhdx_image_finish(img);
+
+	if (!ret)
+		ret = vhdx_image_give_back(img, true);
+	return ret ? message_fail_errno(path, "cannot give space back", -ret) : 0;
+}
+
+/**
  * edit_image_finish - close an image that may have been changed
  * @pf: its file
  * @path: of that
@@ -144,11 +180,11 @@ int edit_image_fail(const char *path, const char *what, int errnum)
 int edit_image_finish(struct posix_file *pf, const char *path,
 		      struct vhdx_image *img, int code)
 {
-	int ret = code ? 0 : vhdx_image_finish(img);
+	int ret = vhdx_image_finish(img);
 
 	vhdx_image_close(img);
 	posix_file_close(pf);
-	if (ret)
+	if (ret && !code)
 		code = message_fail_errno(path, "cannot finish writing", -ret);
 	return code;
 }

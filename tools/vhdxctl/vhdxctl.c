@@ -29,6 +29,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_map,
 	&vhdxctl_mount,
 	&vhdxctl_set,
+	&vhdxctl_resize,
 	&vhdxctl_status,
 	&vhdxctl_umount,
 };

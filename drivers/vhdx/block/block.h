@@ -184,6 +184,7 @@ void vhdx_chain_close(struct vhdx_image *image);
 
 /* change.c */
 int vhdx_device_compact(int index, u64 *freed, char *error);
+int vhdx_device_resize(int index, u64 size, char *error);
 
 /* control.c */
 int __init vhdx_control_register(void);

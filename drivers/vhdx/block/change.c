@@ -15,15 +15,18 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "block.h"
+#include "image/resize.h"
 
 /**
  * struct vhdx_change - a change of an image
  * @make: makes it: the image is clean, and in the caller's hands
+ * @disk_size: of a resize, bytes
  * @freed: bytes that the host has got back
  * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
  */
 struct vhdx_change {
 	int (*make)(struct vhdx_device *device, struct vhdx_change *change);
+	u64 disk_size;
 	u64 freed;
 	char *error;
 };
@@ -68,6 +71,11 @@ static int vhdx_device_change(int index, struct vhdx_change *change)
 		ret = vhdx_requests_call(device, vhdx_change_work, change);
 		vhdx_requests_release(device);
 	}
+	/* Who is told reads the disk. */
+	if (!ret)
+		set_capacity_and_notify(device->disk,
+					device->image->metadata.virtual_disk_size >>
+					SECTOR_SHIFT);
 	vhdx_device_unclaim(device);
 	return ret;
 }
@@ -109,4 +117,79 @@ int vhdx_device_compact(int index, u64 *freed, char *error)
 
 	*freed = change.freed;
 	return ret;
+}
+
+/* What an image was opened as is not what it is any more. */
+static int vhdx_reopen(struct vhdx_device *device, char *error)
+{
+	struct vhdx_image *old = device->image, *image;
+	char text[VHDX_ERROR_LENGTH];
+	struct vhdx_error err;
+	int ret;
+
+	ret = vhdx_image_open_child(old->file, old->parent, VHDX_OPEN_WRITE,
+				    &image, &err);
+	if (ret) {
+		/* Its blocks can still be read, and it may not go on writing. */
+		vhdx_image_give_up(old, ret);
+		vhdx_error_print(text, sizeof(text), &err);
+		return vhdx_refuse(error, ret, "%s", text);
+	}
+	image->growth_step = old->growth_step;
+	image->stats = old->stats;
+	vhdx_shrink_remove(device);
+	vhdx_requests_set_image(device, image);
+	vhdx_shrink_add(device);
+	vhdx_image_close(old);
+	return 0;
+}
+
+static int vhdx_make_resize(struct vhdx_device *device,
+			    struct vhdx_change *change)
+{
+	struct vhdx_image *image = device->image;
+	char text[VHDX_ERROR_LENGTH];
+	struct vhdx_error err;
+	int ret;
+
+	if (change->disk_size < image->metadata.virtual_disk_size)
+		return vhdx_refuse(change->error, -EINVAL,
+				   "a disk that is attached can only grow");
+	ret = vhdx_image_resize(image, change->disk_size, &err);
+	if (ret) {
+		vhdx_error_print(text, sizeof(text), &err);
+		vhdx_refuse(change->error, ret, "%s", text);
+	}
+	/* After a failure too: what was got for it goes back. */
+	if (!vhdx_image_finish(image))
+		ret = vhdx_reopen(device, change->error) ? : ret;
+	else if (!ret)
+		ret = vhdx_refuse(change->error, -EIO,
+				  "its file cannot be left clean");
+	return ret;
+}
+
+/**
+ * vhdx_device_resize() - make an attached disk larger
+ * @index: N of /dev/vhdxN
+ * @size: of the disk, bytes, not less than it has
+ * @error: VHDX_ERROR_SIZE bytes, for a text that says what is wrong
+ *
+ * What it gets reads as zeros. Its requests wait for as long as making room for the
+ * new blocks of a fixed image takes. Partitions are not looked for again.
+ *
+ * Context: process context of a user's task, may sleep.
+ * Return: 0; -ENXIO: there is no such disk; -EBUSY: it is being changed or
+ * detached; -EROFS: it is read-only; -EINVAL: it would shrink; -EINTR: killed; or
+ * as vhdx_image_resize().
+ */
+int vhdx_device_resize(int index, u64 size, char *error)
+{
+	struct vhdx_change change = {
+		.make = vhdx_make_resize,
+		.disk_size = size,
+		.error = error,
+	};
+
+	return vhdx_device_change(index, &change);
 }

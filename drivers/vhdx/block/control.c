@@ -233,20 +233,20 @@ static long vhdx_ctl_detach(struct vhdx_ctl_detach __user *arg)
 }
 
 static int vhdx_change_check(const struct vhdx_ctl_change *change,
-			     char *error)
+			     bool resize, char *error)
 {
 	if (change->flags)
 		return vhdx_refuse(error, -EINVAL, "unknown flags 0x%x",
 				   change->flags);
 	if (change->reserved || change->freed ||
 	    memchr_inv(change->reserved2, 0, sizeof(change->reserved2)) ||
-	    change->disk_size)
+	    (change->disk_size && !resize))
 		return vhdx_refuse(error, -EINVAL,
 				   "reserved fields are not zero");
 	return 0;
 }
 
-static long vhdx_ctl_change(struct vhdx_ctl_change __user *arg)
+static long vhdx_ctl_change(struct vhdx_ctl_change __user *arg, bool resize)
 {
 	struct vhdx_ctl_change *change;
 	long ret;
@@ -259,8 +259,11 @@ static long vhdx_ctl_change(struct vhdx_ctl_change __user *arg)
 		ret = -EFAULT;
 		goto out;
 	}
-	ret = vhdx_change_check(change, change->error);
-	if (!ret)
+	ret = vhdx_change_check(change, resize, change->error);
+	if (!ret && resize)
+		ret = vhdx_device_resize(change->index, change->disk_size,
+					 change->error);
+	else if (!ret)
 		ret = vhdx_device_compact(change->index, &change->freed,
 					  change->error);
 	if (ret && *change->error)
@@ -288,8 +291,10 @@ static long vhdx_control_ioctl(struct file *file, unsigned int cmd,
 		return vhdx_ctl_attach(uarg);
 	case VHDX_CTL_DETACH:
 		return vhdx_ctl_detach(uarg);
+	case VHDX_CTL_RESIZE:
+		return vhdx_ctl_change(uarg, true);
 	case VHDX_CTL_COMPACT:
-		return vhdx_ctl_change(uarg);
+		return vhdx_ctl_change(uarg, false);
 	default:
 		return -ENOTTY;
 	}

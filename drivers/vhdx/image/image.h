@@ -323,6 +323,7 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write);
 void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush);
 void vhdx_image_commit(struct vhdx_image *img);
 bool vhdx_image_wants_commit(const struct vhdx_image *img);
+void vhdx_image_give_up(struct vhdx_image *img, int ret);
 int vhdx_image_failed(const struct vhdx_image *img);
 enum vhdx_log_state vhdx_image_log_state(const struct vhdx_image *img);
 u64 vhdx_image_end(const struct vhdx_image *img);

@@ -109,6 +109,20 @@ void vhdx_journal_latch(struct vhdx_journal *j, int ret)
 }
 
 /**
+ * vhdx_image_give_up() - write nothing to an image any more
+ * @img: open for writing; nothing is under way
+ * @ret: why, a negative errno
+ *
+ * As if writing had failed; what there is can be read on.
+ *
+ * Context: the worker's place.
+ */
+void vhdx_image_give_up(struct vhdx_image *img, int ret)
+{
+	vhdx_journal_latch(img->journal, ret);
+}
+
+/**
  * vhdx_image_log_state() - how the log stands now
  * @img: open
  *

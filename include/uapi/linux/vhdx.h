@@ -95,7 +95,8 @@ struct vhdx_ctl_detach {
  * @flags: zero
  * @index: N of /dev/vhdxN (in)
  * @reserved: zero
- * @disk_size: zero
+ * @disk_size: of RESIZE, the new size in bytes, not less than the old one;
+ *	otherwise zero
  * @freed: zero (in); how many bytes the file takes less of its file system (out)
  * @reserved2: zero
  * @error: why it failed, a string; empty where errno says all (out)
@@ -116,6 +117,7 @@ struct vhdx_ctl_change {
 #define VHDX_CTL_VERSION	_IOWR(VHDX_CTL_MAGIC, 0, struct vhdx_ctl_version)
 #define VHDX_CTL_ATTACH		_IOWR(VHDX_CTL_MAGIC, 1, struct vhdx_ctl_attach)
 #define VHDX_CTL_DETACH		_IOWR(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)
+#define VHDX_CTL_RESIZE		_IOWR(VHDX_CTL_MAGIC, 3, struct vhdx_ctl_change)
 #define VHDX_CTL_COMPACT	_IOWR(VHDX_CTL_MAGIC, 4, struct vhdx_ctl_change)
 
 #endif

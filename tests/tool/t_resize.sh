@@ -1,0 +1,182 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vhdxctl resize without the driver: sizes, what is left of the disk, what is refused.
+# Prints TAP.
+set -u
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/tool/lib.sh
+. "$top/tests/tool/lib.sh"
+
+mib=1048576
+
+# size_of FILE FORMAT: as qemu-img sees it
+size_of() {
+	qemu-img info -f "$2" --output=json "$1" |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["virtual-size"])'
+}
+
+# holds RAW SIZE: what is on the disk of image.vhdx, for us and for others
+holds() {
+	./vhdxctl compare --strict -q image.vhdx "$1" && ./vhdxctl check -q image.vhdx &&
+		[ "$(size_of image.vhdx vhdx)" = "$2" ] &&
+		qemu-img compare -q -f vhdx -F raw image.vhdx "$1" &&
+		qemu-img check -q -f vhdx image.vhdx
+}
+
+# resized NAME SIZE ARG...: so is a copy of the disk, and both are the same
+resized() {
+	resized_name=$1 resized_size=$2
+	shift 2
+	ctl resize "$@"
+	truncate -s "$resized_size" raw
+	[ "$rc" = 0 ] && [ ! -s err ] && holds raw "$resized_size"
+	ok "$resized_name" $?
+}
+
+# refused NAME CODE PATTERN ARG...: and the image stays as it is
+refused() {
+	refused_name=$1
+	sha256sum image.vhdx >before
+	fails "$@"
+	sha256sum --status -c before
+	ok "$refused_name: nothing changes" $?
+}
+
+# image_of OPTIONS: of raw, by another writer
+image_of() {
+	rm -f image.vhdx
+	qemu-img convert -q -f raw -O vhdx -o "$1" raw image.vhdx
+}
+
+# --- the command line ---------------------------------------------------------
+
+passes 'help' 'Usage: vhdxctl resize' resize --help
+fails 'without an image' 64 'no device or image given' resize
+fails 'without a size' 64 'no size given' resize image.vhdx
+fails 'a size and --minimum' 64 'both a size and --minimum' resize --minimum image.vhdx 1G
+fails 'two sizes' 64 'too many arguments' resize image.vhdx 1G 2G
+for size in 0 1X +-1 ++1 -0 G ''; do
+	fails "a size of '$size'" 64 "bad size '.?$size'|bad size ''" resize image.vhdx "$size"
+done
+fails 'an unknown option' 64 'unrecognized option' resize --larger image.vhdx 1G
+fails 'no such image' 66 'No such file' resize none.vhdx 1G
+echo 'something else' >text
+fails "no VHDX file" 1 "not a VHDX file" resize text 1G
+
+# --- larger and smaller -------------------------------------------------------
+
+for kind in block_size=1M block_size=32M,log_size=4M subformat=fixed,block_size=2M; do
+	rm -f raw
+	truncate -s 40M raw
+	noise 3 3000 | dd of=raw bs=1M seek=1 conv=notrunc iflag=fullblock status=none
+	noise 4 64 | dd of=raw bs=64k seek=639 conv=notrunc iflag=fullblock status=none
+	image_of $kind
+	resized "$kind: larger" $((100 * mib)) image.vhdx 100M
+	resized "$kind: by a few sectors" $((100 * mib + 1536)) -q image.vhdx +1536
+	resized "$kind: smaller" $((39 * mib + 512)) --shrink image.vhdx $((39 * mib + 512))
+	resized "$kind: what was cut off does not come back" $((60 * mib)) image.vhdx 60M
+	resized "$kind: by so much" $((7 * mib)) --shrink image.vhdx -53M
+done
+./vhdxctl create -t fixed -s 40M new.vhdx >out 2>err && ./vhdxctl resize -q new.vhdx 60M &&
+	[ "$(($(stat -c %b new.vhdx) / 2048))" -ge 60 ]
+ok 'a fixed image has all of its space' $?
+./vhdxctl resize -q --shrink new.vhdx 7M && [ "$(($(stat -c %s new.vhdx) / mib))" -le 12 ]
+ok 'and gives it back' $?
+
+rm -f raw
+truncate -s 40M raw
+noise 3 3000 | dd of=raw bs=1M seek=1 conv=notrunc iflag=fullblock status=none
+image_of block_size=1M
+sha256sum image.vhdx >before
+passes 'the size that it has' 'has that size already: 40 MiB' resize image.vhdx 40M
+passes 'a dry run' 'would be resized from 40 MiB to 1 TiB \(1099511627776 bytes\)' resize -n image.vhdx 1T
+sha256sum --status -c before
+ok 'neither changes the image' $?
+refused 'smaller without --shrink' 64 'would become smaller' resize image.vhdx 39M
+refused 'nothing left' 64 'nothing would be left' resize --shrink image.vhdx -40M
+refused 'not a whole sector' 1 'not a multiple' resize image.vhdx +100
+refused 'larger than any VHDX' 1 'VirtualDiskSize' resize image.vhdx 65T
+refused 'larger than a number' 1 'VirtualDiskSize' resize image.vhdx +16383P
+refused 'no minimum without partitions' 1 'no partitions' resize --minimum image.vhdx
+# The BAT has to move: an entry for each MiB.
+resized 'a long BAT' $((1 << 40)) image.vhdx 1T
+resized 'and back' $((40 * mib)) --shrink image.vhdx 40M
+
+# --- what is on the disk -------------------------------------------------------
+
+rm -f raw
+truncate -s 100M raw
+printf 'label: gpt\nstart=2048, size=40960\nstart=43008, size=20480\n' | sfdisk -q raw >/dev/null
+image_of block_size=1M
+ctl resize image.vhdx +100M
+[ "$rc" = 0 ] && grep -q 'backup of its GPT' out && grep -q 'sfdisk --relocate' out
+ok 'a GPT: what is to be done about its backup' $?
+refused 'smaller than its partitions' 1 'last partition ends at 31 MiB \(32505856 bytes\)' \
+	resize --shrink image.vhdx 30M
+ctl resize --minimum image.vhdx
+[ "$rc" = 0 ] && [ "$(size_of image.vhdx vhdx)" = $((32 * mib)) ]
+ok 'as small as its partitions allow, with room for the backup' $?
+./vhdxctl convert -q -O raw image.vhdx small && sfdisk -q --relocate gpt-bak-std small >/dev/null 2>&1 &&
+	sfdisk --verify -q small
+ok 'the backup has its place there' $?
+ctl resize --shrink --force image.vhdx 10M
+[ "$rc" = 0 ] && [ "$(size_of image.vhdx vhdx)" = $((10 * mib)) ]
+ok '--force cuts partitions off' $?
+
+rm -f raw
+truncate -s 64M raw
+printf 'label: dos\nstart=2048, size=20480\nstart=30000, size=20000, type=5\nstart=32048, size=10000\n' |
+	sfdisk -q raw >/dev/null
+image_of block_size=1M
+refused 'an extended partition counts' 1 'last partition ends at .*25600000 bytes' \
+	resize --shrink image.vhdx 24M
+passes 'without a GPT there is nothing to move' '^resized from 64 MiB to 25 MiB' \
+	resize --minimum image.vhdx
+
+rm -f raw
+truncate -s 64M raw
+mke2fs -q -t ext4 raw
+image_of block_size=1M
+refused 'a file system on the whole disk' 1 'file system or the like \(ext4\) has the whole disk' \
+	resize --shrink image.vhdx 32M
+resized 'it may grow' $((128 * mib)) image.vhdx 128M
+resize2fs raw >/dev/null 2>&1 && resize2fs raw 32M >/dev/null 2>&1
+image_of block_size=1M
+resized 'and shrink after it, with --force' $((32 * mib)) --shrink --force image.vhdx 32M
+e2fsck -fn raw >/dev/null 2>&1
+ok 'the file system is whole' $?
+
+# --- chains, and who uses it ----------------------------------------------------
+
+rm -f raw image.vhdx
+truncate -s 20M raw
+noise 5 2000 | dd of=raw bs=1M seek=1 conv=notrunc iflag=fullblock status=none
+./vhdxctl create --from raw base.vhdx 2>err >out && ./vhdxctl create --parent base.vhdx image.vhdx >out 2>err
+ok 'a chain' $?
+ctl resize image.vhdx 30M
+truncate -s 30M raw
+[ "$rc" = 0 ] && ./vhdxctl compare --strict -q image.vhdx raw
+ok 'a child grows above its parent' $?
+sha256sum base.vhdx >before
+fails 'a parent is left alone' 1 'it is the parent of' resize base.vhdx 40M
+sha256sum --status -c before
+ok 'a parent is left alone: nothing changes' $?
+mkdir away && mv base.vhdx away/
+fails 'a child whose parent is not found' 66 'base.vhdx' resize image.vhdx 40M
+ctl resize --parent-dir away image.vhdx 40M
+truncate -s 40M raw
+[ "$rc" = 0 ] && ./vhdxctl compare --strict -q --parent-dir away image.vhdx raw
+ok '--parent-dir finds it' $?
+./vhdxctl resize -q --shrink --parent-dir away image.vhdx 10M
+fails 'a child smaller than its parent does not grow' 69 'its parent is larger' \
+	resize --parent-dir away image.vhdx 30M
+mv away/base.vhdx . && ./vhdxctl resize -q --allow-parent-write base.vhdx 50M
+ok '--allow-parent-write' $?
+
+qemu_has "" image.vhdx
+fails 'an image that somebody else has open' 75 'in use' resize image.vhdx 30M
+qemu_lets_go
+
+finish
