@@ -7,6 +7,8 @@
 
 #include "../../drivers/vhdx/image/check.h"
 #include "../../drivers/vhdx/image/look.h"
+#include "../../drivers/vhdx/image/repair.h"
+#include "../../drivers/vhdx/image/set.h"
 #include "bad_inputs.h"
 #include "guest.h"
 #include "unit_alloc.h"
@@ -189,6 +191,101 @@ static void nomem_create(struct kunit *test)
 	}
 }
 
+/* Returns what it answers when allocation @n fails. */
+static int repair_once(struct kunit *test, const char *name, long n)
+{
+	const struct bad_poke spoil = { BAD_TABLE_1, 100 | BAD_UNSEALED, 1, 1 };
+	struct vhdx_repair repair = {
+		.wanted = VHDX_REPAIR_ALL, .punch = true,
+	};
+	static struct bad_image image;
+	struct vhdx_image *img = NULL;
+	struct vhdx_error err;
+	struct memfile mf;
+	int ret;
+
+	memfile_init(&mf);
+	KUNIT_ASSERT_EQ(test, 0, bad_input_make(bad_input_find(name), &image,
+						&mf));
+	KUNIT_ASSERT_EQ(test, 0, bad_input_poke(&image, &spoil));
+	KUNIT_ASSERT_EQ(test, 0, memfile_write_zeros(&mf, 4096, 10 * MIB));
+	alloc_fail_at(n);
+	ret = vhdx_image_repair(&mf.file, &repair, &err);
+	alloc_fail_at(0);
+	if (ret)
+		KUNIT_EXPECT_EQ(test, err.errnum, ret);
+	KUNIT_EXPECT_EQ(test, 0, vhdx_image_repair(&mf.file, &repair, &err));
+	KUNIT_EXPECT_EQ(test, 0, vhdx_image_open(&mf.file, 0, &img, &err));
+	vhdx_image_close(img);
+	memfile_destroy(&mf);
+	return ret;
+}
+
+/* A repair that lacks memory says so, and the same again ends it. */
+static void nomem_repair(struct kunit *test)
+{
+	static const char *const names[] = { "log-one-entry", "log-none" };
+	long before, n;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		before = alloc_outstanding();
+		ret = -ENOMEM;
+		/* An open for changes takes hundreds of pages alike. */
+		for (n = 1; ret; n += n < 64 ? 1 : 7) {
+			ret = repair_once(test, names[i], n);
+			KUNIT_ASSERT_TRUE(test, !ret || ret == -ENOMEM);
+			KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);
+		}
+		KUNIT_EXPECT_GT(test, n, 100);
+	}
+}
+
+/* So does a change of the metadata, which happens whole or not at all. */
+static void nomem_set(struct kunit *test)
+{
+	struct builder_layout layout;
+	struct builder b, child;
+	struct vhdx_set set = {
+		.relative_path = ".\\a path that is longer than the other\\p.vhdx",
+		.physical_sector_size = 512,
+	};
+	struct builder_sink sink;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	struct memfile mf;
+	int ret = -ENOMEM;
+	long before, n;
+
+	builder_init(&b);
+	set.parent = guest_open(test, guest_build(test, &b, &layout));
+	builder_init(&child);
+	builder_set_parent(&child, &b);
+	before = alloc_outstanding();
+	for (n = 1; ret; n++) {
+		memfile_init(&mf);
+		sink = memfile_sink(&mf);
+		KUNIT_ASSERT_EQ(test, 0, builder_build(&child, &sink, &layout));
+		img = NULL;
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf.file, VHDX_OPEN_EDIT,
+							 &img, &err));
+		alloc_fail_at(n);
+		ret = vhdx_image_set(img, &set, &err);
+		alloc_fail_at(0);
+		vhdx_image_close(img);
+		KUNIT_ASSERT_TRUE(test, !ret || ret == -ENOMEM);
+		img = NULL;
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_open(&mf.file, 0, &img, &err));
+		if (!ret)
+			KUNIT_EXPECT_EQ(test, 512, img->metadata.physical_sector_size);
+		vhdx_image_close(img);
+		memfile_destroy(&mf);
+		KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);
+	}
+	KUNIT_EXPECT_GT(test, n, 5);
+}
+
 /* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */
 static void memory_64t(struct kunit *test)
 {
@@ -247,6 +344,8 @@ static struct kunit_case nomem_cases[] = {
 	KUNIT_CASE(nomem_dirty),
 	KUNIT_CASE(nomem_check),
 	KUNIT_CASE(nomem_create),
+	KUNIT_CASE(nomem_repair),
+	KUNIT_CASE(nomem_set),
 	KUNIT_CASE(memory_64t),
 	KUNIT_CASE(memory_hostile),
 	{}
