@@ -251,6 +251,8 @@ ok 'without them the guest reads the same' $?
 
 mkvhdx --bad block-twice b.vhdx >about
 finds 'what cannot be repaired' 2 '^It cannot be repaired, and is as it was\.$' --repair=all b.vhdx
+mkvhdx --bad header-sequence-highest h.vhdx >about
+finds 'what can only be read' 0 '^Its headers cannot be written anew: nothing of it can be repaired\.$' --repair=all h.vhdx
 ctl check -q --repair=all b.vhdx
 [ "$rc" = 2 ] && [ ! -s out ] && [ ! -s err ]
 ok '--quiet --repair says nothing' $?

@@ -87,6 +87,8 @@ static void show_rest(const struct checking *checking)
 		return;
 	if (count[VHDX_KIND_CORRUPT] || count[VHDX_KIND_UNSUPPORTED])
 		puts("It cannot be repaired, and is as it was.");
+	else if (checking->check.name_count[VHDX_FINDING_HEADER_SEQUENCE])
+		puts("Its headers cannot be written anew: nothing of it can be repaired.");
 	else if (count[VHDX_KIND_LOG] && repair->wanted & VHDX_REPAIR_LOG)
 		puts("The log cannot be replayed into the file, which is as it was.");
 	else if (!count[VHDX_KIND_LEAK] ||
