@@ -98,6 +98,8 @@ enum vhdx_request_kind {
  * @list: requests (struct vhdx_cmd) for @work to submit, newest first
  * @work: submits what is on @list
  * @local_work: the same, for a request that is alone
+ * @ended: requests whose I/O is over, for @ended_work to end
+ * @ended_work: ends what is on @ended
  * @busy: requests that have come and not ended
  * @alone: times in a row that there was but one
  * @count: requests by kind, since the attach
@@ -107,6 +109,8 @@ struct vhdx_queue {
 	struct llist_head list;
 	struct work_struct work;
 	struct work_struct local_work;
+	struct llist_head ended;
+	struct work_struct ended_work;
 	atomic_t busy;
 	unsigned int alone;
 	atomic64_t count[VHDX_COUNTS];

@@ -14,7 +14,7 @@
 /**
  * struct vhdx_cmd - what is ours of a request
  * @iocb: of the I/O under way
- * @node: on the list of its queue
+ * @node: on a list of its queue
  * @work: goes on with this request alone
  * @ref: one for who submits the I/O, one for its completion
  * @done: bytes of the request that are through
@@ -85,6 +85,7 @@ static inline u64 vhdx_cmd_pos(struct vhdx_cmd *cmd)
 /* request.c */
 void vhdx_cmd_queue_work(struct vhdx_cmd *cmd);
 void vhdx_cmd_resume(struct vhdx_write *write);
+void vhdx_cmd_queue_end(struct vhdx_cmd *cmd);
 void vhdx_cmd_flush(struct vhdx_cmd *cmd);
 void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret);
 

@@ -15,6 +15,10 @@
  * submission: the file system has its own around each read or write, which an
  * outer one would turn into a no-op, and would hold each back until the last.
  *
+ * What cannot end in the context of its completion goes onto a second list of
+ * the queue, for a work that ends all that has come there: a work for each would
+ * cost more than what is left to do. Nothing of that waits for a file.
+ *
  * What blocks until it is done is a work of its own, or one slow request would
  * hold up all others: buffered I/O, discard and write zeroes (clear.c), what
  * needs a sector bitmap that is not in memory, and writes while the file system
@@ -50,10 +54,10 @@
 #include "trace.h"
 
 /*
- * Each request, each queue and the journal: were all requests to wait for a file
- * system, reads that need not would still have a thread.
+ * Each request, each queue's two and the journal: were all requests to wait for a
+ * file system, reads that need not would still have a thread.
  */
-#define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
+#define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 2) * VHDX_MAX_QUEUES + 1)
 
 /* So many requests in a row that were alone, and the queue is used at depth 1. */
 #define VHDX_ALONE		4U
@@ -192,13 +196,27 @@ void vhdx_cmd_resume(struct vhdx_write *write)
 	vhdx_cmd_queue_work(container_of(write, struct vhdx_cmd, write));
 }
 
-static void vhdx_queue_run(struct vhdx_queue *queue)
+/**
+ * vhdx_cmd_queue_end() - have a work end a request, with others
+ * @cmd: a read or a write whose I/O is over
+ *
+ * Context: any.
+ */
+void vhdx_cmd_queue_end(struct vhdx_cmd *cmd)
+{
+	struct vhdx_queue *queue = vhdx_cmd_queue(cmd);
+
+	if (llist_add(&cmd->node, &queue->ended))
+		queue_work(queue->device->workqueue, &queue->ended_work);
+}
+
+static void vhdx_queue_run(struct llist_head *head)
 {
 	unsigned int flags = vhdx_io_save();
 	struct vhdx_cmd *cmd, *next;
 	struct llist_node *list;
 
-	list = llist_reverse_order(llist_del_all(&queue->list));
+	list = llist_reverse_order(llist_del_all(head));
 	llist_for_each_entry_safe(cmd, next, list, node)
 		vhdx_cmd_run(cmd);
 	vhdx_io_restore(flags);
@@ -206,12 +224,17 @@ static void vhdx_queue_run(struct vhdx_queue *queue)
 
 static void vhdx_queue_work(struct work_struct *work)
 {
-	vhdx_queue_run(container_of(work, struct vhdx_queue, work));
+	vhdx_queue_run(&container_of(work, struct vhdx_queue, work)->list);
 }
 
 static void vhdx_queue_local_work(struct work_struct *work)
 {
-	vhdx_queue_run(container_of(work, struct vhdx_queue, local_work));
+	vhdx_queue_run(&container_of(work, struct vhdx_queue, local_work)->list);
+}
+
+static void vhdx_queue_ended_work(struct work_struct *work)
+{
+	vhdx_queue_run(&container_of(work, struct vhdx_queue, ended_work)->ended);
 }
 
 /*
@@ -431,6 +454,8 @@ int vhdx_requests_init(struct vhdx_device *device)
 		init_llist_head(&queue->list);
 		INIT_WORK(&queue->work, vhdx_queue_work);
 		INIT_WORK(&queue->local_work, vhdx_queue_local_work);
+		init_llist_head(&queue->ended);
+		INIT_WORK(&queue->ended_work, vhdx_queue_ended_work);
 	}
 	INIT_WORK(&device->journal_work, vhdx_journal_work);
 	INIT_DELAYED_WORK(&device->commit_work, vhdx_commit_work);

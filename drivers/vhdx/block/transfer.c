@@ -9,10 +9,10 @@
  * may be in any file of the chain, a write's is in the image's own.
  *
  * Completion may come in interrupt context. What ends there is what changes no
- * state: reads, and overwrites that need no commit. All else goes on in a work
- * of the request.
+ * state: reads, and overwrites that need no commit. All else ends in a work of
+ * the queue, and what is not through goes on in a work of the request.
  *
- * I/O may be done in part. What is missing is asked for again by such a work.
+ * I/O may be done in part. What is missing is asked for again by the latter.
  * Behind the end of the file a read finds zeros (the last block of a file may be
  * cut short); but a file that ends sooner than it did at attach has lost data,
  * and the read fails.
@@ -298,8 +298,12 @@ static void end_io(struct vhdx_cmd *cmd)
 		return;
 	}
 	cmd->ret = account(cmd);
-	if (!may_end_anywhere(cmd) || (!cmd->ret && !is_done(cmd))) {
+	if (!cmd->ret && !is_done(cmd)) {
 		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+	if (!may_end_anywhere(cmd)) {
+		vhdx_cmd_queue_end(cmd);
 		return;
 	}
 	vhdx_cmd_end_extent(cmd, cmd->ret);
