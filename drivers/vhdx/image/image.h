@@ -263,6 +263,7 @@ enum vhdx_write_want {
 	VHDX_WANT_PAGE,		/* room on the host for a page of the BAT */
 	VHDX_WANT_COMMIT,	/* room in the next log entry */
 	VHDX_WANT_SPACE,	/* a fresh run */
+	VHDX_WANT_MEMORY,	/* nothing: it goes on at once, with more memory */
 	VHDX_WANT_ANY,
 };
 

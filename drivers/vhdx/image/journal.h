@@ -186,9 +186,9 @@ struct vhdx_snapshot_page {
 /* page.c */
 struct vhdx_page *vhdx_page_find(const struct vhdx_journal *j,
 				 const struct vhdx_page_ref *ref);
-bool vhdx_pages_reserve(struct vhdx_journal *j,
-			const struct vhdx_page_ref *ref, u32 n,
-			struct list_head *spare);
+enum vhdx_write_want vhdx_pages_reserve(struct vhdx_journal *j,
+					const struct vhdx_page_ref *ref, u32 n,
+					struct list_head *spare);
 void vhdx_pages_unreserve(struct vhdx_journal *j,
 			  const struct vhdx_page_ref *ref, u32 n);
 bool vhdx_pages_durable(struct vhdx_journal *j,

@@ -35,14 +35,19 @@ struct vhdx_page *vhdx_page_find(const struct vhdx_journal *j,
 	return *slot(j, ref);
 }
 
+/* Also says how many of them have no struct vhdx_page yet. */
 static u32 count_idle(const struct vhdx_journal *j,
-		      const struct vhdx_page_ref *ref, u32 n)
+		      const struct vhdx_page_ref *ref, u32 n, u32 *unknown)
 {
+	const struct vhdx_page *page;
 	u32 i, idle = 0;
 
-	for (i = 0; i < n; i++)
-		idle += !*slot(j, &ref[i]) ||
-			!vhdx_page_is_active(*slot(j, &ref[i]));
+	*unknown = 0;
+	for (i = 0; i < n; i++) {
+		page = *slot(j, &ref[i]);
+		*unknown += !page;
+		idle += !page || !vhdx_page_is_active(page);
+	}
 	return idle;
 }
 
@@ -51,25 +56,29 @@ static u32 count_idle(const struct vhdx_journal *j,
  * @j: the journal
  * @ref: which pages, none twice
  * @n: how many
- * @spare: at least @n of struct vhdx_page to take from
+ * @spare: of struct vhdx_page to take from: at least @n, or none
  *
  * Context: under map_sem held for reading.
- * Return: false when there is no room for all of them before a commit.
+ * Return: VHDX_WANT_NOTHING; VHDX_WANT_COMMIT when there is no room for all of
+ * them before a commit; VHDX_WANT_MEMORY when @spare would have been needed.
  */
-bool vhdx_pages_reserve(struct vhdx_journal *j,
-			const struct vhdx_page_ref *ref, u32 n,
-			struct list_head *spare)
+enum vhdx_write_want vhdx_pages_reserve(struct vhdx_journal *j,
+					const struct vhdx_page_ref *ref, u32 n,
+					struct list_head *spare)
 {
+	enum vhdx_write_want want = VHDX_WANT_NOTHING;
 	struct vhdx_page *page;
-	u32 idle, i;
-	bool ok;
+	u32 idle, unknown, i;
 
 	spin_lock(&j->lock);
-	idle = count_idle(j, ref, n);
-	ok = j->active_pages + idle <= j->max_pages;
-	if (ok)
+	idle = count_idle(j, ref, n, &unknown);
+	if (unknown && list_empty(spare))
+		want = VHDX_WANT_MEMORY;
+	else if (j->active_pages + idle > j->max_pages)
+		want = VHDX_WANT_COMMIT;
+	else
 		j->active_pages += idle;
-	for (i = 0; ok && i < n; i++) {
+	for (i = 0; !want && i < n; i++) {
 		page = *slot(j, &ref[i]);
 		if (!page) {
 			page = list_first_entry(spare, struct vhdx_page, link);
@@ -83,7 +92,7 @@ bool vhdx_pages_reserve(struct vhdx_journal *j,
 		page->reserved++;
 	}
 	spin_unlock(&j->lock);
-	return ok;
+	return want;
 }
 
 /**

@@ -148,6 +148,7 @@ static void free_run(struct vhdx_journal *j, struct vhdx_run *run, u64 offset,
  * @pinned: pages of bits in @bits
  * @bits: of the block, where it may show its parent
  * @want_page: what has no room on the host, with VHDX_WANT_PAGE
+ * @lean: memory for @allocation may be all that is needed
  * @spare: memory for what may be needed under the lock, struct vhdx_page
  * @allocation: likewise
  * @run: likewise
@@ -161,6 +162,7 @@ struct change {
 	u32 pinned;
 	struct vhdx_bitmap_page *bits[VHDX_MAX_BLOCK_BITS];
 	u64 want_page;
+	bool lean;
 	struct list_head spare;
 	struct vhdx_allocation *allocation;
 	struct vhdx_run *run;
@@ -197,6 +199,7 @@ static int pin_bits(const struct vhdx_image *img, struct change *change,
 	ret = vhdx_bitmaps_pin(img, first, pages, wait, change->bits);
 	if (!ret)
 		change->pinned = pages;
+	change->lean = vhdx_bat_state(entry) == VHDX_PAYLOAD_PARTIALLY_PRESENT;
 	return ret;
 }
 
@@ -206,12 +209,16 @@ static void get_memory(struct change *change)
 	u32 pages = change->pinned ? 2 + change->pinned : 1;
 	struct vhdx_page *page;
 
+	if (!change->allocation)
+		change->allocation =
+			kzalloc(struct_size(change->allocation, bits,
+					    change->pinned), gfp);
+	if (change->lean)
+		return;
 	while (pages--) {
 		page = kzalloc(sizeof(*page), gfp);
 		list_add_tail(&page->link, &change->spare);
 	}
-	change->allocation = kzalloc(struct_size(change->allocation, bits,
-						 change->pinned), gfp);
 	change->run = kzalloc(sizeof(*change->run), gfp);
 	if (change->pinned)
 		change->part = kzalloc(sizeof(*change->part), gfp);
@@ -256,11 +263,15 @@ static void page_settled(struct vhdx_journal *j)
 static void unlock_change(struct vhdx_journal *j, struct change *change)
 	__releases(&change->shard->lock)
 {
-	struct vhdx_page *page, *next;
-
 	spin_unlock(&change->shard->lock);
 	up_read(&j->map_sem);
 	page_settled(j);
+}
+
+static void end_change(struct vhdx_journal *j, struct change *change)
+{
+	struct vhdx_page *page, *next;
+
 	vhdx_bitmaps_unpin(j->img, change->bits, change->pinned);
 	list_for_each_entry_safe(page, next, &change->spare, link)
 		kfree(page);
@@ -285,9 +296,7 @@ static enum vhdx_write_want prepare_change(struct vhdx_journal *j,
 
 	if (!is_prepared(j, change, ref.index))
 		return VHDX_WANT_PAGE;
-	if (!vhdx_pages_reserve(j, &ref, 1, &change->spare))
-		return VHDX_WANT_COMMIT;
-	return VHDX_WANT_NOTHING;
+	return vhdx_pages_reserve(j, &ref, 1, &change->spare);
 }
 
 /* The block gets a fresh run, and is published as a whole. */
@@ -361,8 +370,9 @@ static enum vhdx_write_want prepare_bitmap(struct vhdx_journal *j,
 	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
 		if (!is_prepared(j, change, bitmap.index))
 			return VHDX_WANT_PAGE;
-		if (!vhdx_pages_reserve(j, &bitmap, 1, &change->spare))
-			return VHDX_WANT_COMMIT;
+		want = vhdx_pages_reserve(j, &bitmap, 1, &change->spare);
+		if (want)
+			return want;
 		if (!make_bitmap_block(j, change))
 			want = VHDX_WANT_SPACE;
 		vhdx_pages_unreserve(j, &bitmap, 1);
@@ -390,8 +400,9 @@ static enum vhdx_write_want allocate_partial(struct vhdx_journal *j,
 	n = block_pages(j, change->index, change->bits, change->pinned, ref);
 	if (!is_prepared(j, change, ref[0].index))
 		return VHDX_WANT_PAGE;
-	if (!vhdx_pages_reserve(j, ref, n, &change->spare))
-		return VHDX_WANT_COMMIT;
+	want = vhdx_pages_reserve(j, ref, n, &change->spare);
+	if (want)
+		return want;
 	a->partial = true;
 	a->borrowed = vhdx_bat_entry_has_space(entry);
 	a->published = a->borrowed;
@@ -421,6 +432,10 @@ static enum vhdx_write_want begin_allocation(struct vhdx_journal *j,
 	struct vhdx_allocation *a = change->allocation;
 	enum vhdx_write_want want;
 
+	/* A discard may have come since, which leaves more to be done. */
+	if (change->lean &&
+	    vhdx_bat_state(entry) != VHDX_PAYLOAD_PARTIALLY_PRESENT)
+		return VHDX_WANT_MEMORY;
 	if (shows_parent(j->img, entry))
 		want = allocate_partial(j, change, entry);
 	else
@@ -616,9 +631,13 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 		leave(j, write);
 		return ret;
 	}
-	lock_change(j, &change);
-	want = begin_locked(j, write, &change);
-	unlock_change(j, &change);
+	do {
+		lock_change(j, &change);
+		want = begin_locked(j, write, &change);
+		unlock_change(j, &change);
+		change.lean = false;
+	} while (want == VHDX_WANT_MEMORY);
+	end_change(j, &change);
 	if (!want) {
 		if (write->allocation && !write->allocation->borrowed)
 			want_room(j);
@@ -765,34 +784,6 @@ void vhdx_write_end(struct vhdx_image *img, struct vhdx_write *write,
 	leave(j, write);
 }
 
-/**
- * vhdx_image_commit() - have what is dirty made durable soon
- * @img: open for writing
- *
- * Context: any that may take a spinlock.
- */
-void vhdx_image_commit(struct vhdx_image *img)
-{
-	struct vhdx_journal *j = img->journal;
-
-	spin_lock(&j->lock);
-	j->want_commit = true;
-	spin_unlock(&j->lock);
-	vhdx_journal_kick(j);
-}
-
-/**
- * vhdx_image_failed() - has writing been given up
- * @img: open for writing
- *
- * Context: any.
- * Return: 0, or the negative errno of what failed.
- */
-int vhdx_image_failed(const struct vhdx_image *img)
-{
-	return READ_ONCE(img->journal->failed);
-}
-
 /*
  * The writes that are in flight count as having come before. Their run may hold
  * data of one that failed before this, so it must not be published any more,
@@ -858,37 +849,11 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 	lock_change(j, &change);
 	want = clear_locked(j, &change);
 	unlock_change(j, &change);
+	end_change(j, &change);
 	leave(j, write);
 	if (!want)
 		return 0;
 	write->want_page = change.want_page;
 	write->want_room = 1 + change.pinned;
 	return park(j, write, want);
-}
-
-/**
- * vhdx_flush() - make all that has ended durable
- * @img: open for writing
- * @flush: with @done filled in; called once, perhaps before this returns, with
- *	0 or a negative errno
- *
- * Covers every write that ended before this was called.
- *
- * Context: any that may take a spinlock; @flush->done is called in process
- * context or the caller's.
- */
-void vhdx_flush(struct vhdx_image *img, struct vhdx_flush *flush)
-{
-	struct vhdx_journal *j = img->journal;
-	int failed;
-
-	spin_lock(&j->lock);
-	failed = j->failed;
-	if (!failed)
-		list_add_tail(&flush->link, &j->flushes);
-	spin_unlock(&j->lock);
-	if (failed)
-		flush->done(flush, -EIO);
-	else
-		vhdx_journal_kick(j);
 }
