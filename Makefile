@@ -156,6 +156,8 @@ check: setup
 crash: setup $(B)/crash $(B)/crash-mutants
 	tests/image/crash_replay.py --sample 2000 $(B)/crash --full
 	tests/image/crash_replay.py $(B)/crash --full --child
+	tests/image/crash_replay.py $(B)/crash --child=large
+	tests/image/crash_replay.py $(B)/crash --child=4k
 	$(B)/crash --tools
 	tests/image/crash_replay.py --refused $(B)/crash-mutants --mutants
 

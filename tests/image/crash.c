@@ -9,8 +9,8 @@
  * checks each; crash_check.c says how. crash_world.c is the guest.
  *
  * What a sequence is made of is in the table of letters below. The image is one
- * without a parent, or with --child one that has one. With --tools there is no
- * guest: crash_tools.c.
+ * without a parent, or with --child one that has one; crash_image.c has them. With
+ * --tools there is no guest: crash_tools.c.
  */
 #include <err.h>
 #include <getopt.h>
@@ -103,7 +103,7 @@ static const struct letter letters[] = {
 };
 
 #define CHILD_LETTERS	5U
-#define LETTERS		(ARRAY_SIZE(letters) - (is_child ? 0 : CHILD_LETTERS))
+#define LETTERS		(ARRAY_SIZE(letters) - (parent_image ? 0 : CHILD_LETTERS))
 #define MAX_SEQUENCE	10U
 
 struct run {
@@ -130,8 +130,6 @@ static const char *const fault_name[FAULTS] = {
 };
 
 static struct run current_run;
-static struct disk template_disk;
-static bool is_child;
 static u64 max_violations = 5;
 static const char *current_operation;	/* NULL: a workload of the guest's */
 
@@ -146,7 +144,7 @@ void run_options(char *text, size_t size)
 	}
 	snprintf(text, size,
 		 "%s--run %s --half %u --step %llu --window %u%s --stall %u --fault %s@%u --run-seed %llu",
-		 is_child ? "--child " : "", r->sequence, r->half_length, r->step, r->window,
+		 shape_option(), r->sequence, r->half_length, r->step, r->window,
 		 r->lazy ? " --lazy" : "", r->stall, fault_name[r->fault],
 		 r->fault_at, r->seed);
 }
@@ -173,209 +171,13 @@ void violation(const char *format, ...)
 	longjmp(escape, 1);
 }
 
-/* --- the image that every workload starts from --- */
-
-static u32 template_id[PLACES];
-
-static int sink_write(void *ctx, const void *buf, size_t len, u64 offset)
-{
-	u8 bytes[SECTOR] __aligned(8);
-
-	while (len) {
-		u32 in_sector = offset % SECTOR;
-		size_t n = min(len, (size_t)SECTOR - in_sector);
-
-		memcpy(bytes, content_bytes(disk_value(ctx, offset / SECTOR)),
-		       SECTOR);
-		memcpy(bytes + in_sector, buf, n);
-		disk_set(ctx, offset / SECTOR, content_intern(bytes));
-		buf = (const u8 *)buf + n;
-		offset += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int sink_zero(void *ctx, u64 len, u64 offset)
-{
-	(void)ctx;
-	(void)len;
-	(void)offset;
-	return 0;
-}
-
-static int sink_resize(void *ctx, u64 size)
-{
-	struct disk *disk = ctx;
-
-	disk->size[0].size = size;
-	return 0;
-}
-
-static void build_disk(struct disk *disk, const struct builder *builder,
-		       struct builder_layout *layout)
-{
-	const struct builder_sink sink = {
-		.write = sink_write,
-		.zero = sink_zero,
-		.resize = sink_resize,
-		.ctx = disk,
-	};
-
-	disk_free(disk);
-	disk_init(disk);
-	if (builder_build(builder, &sink, layout))
-		errx(1, "the image cannot be made");
-}
-
-/**
- * crash_build() - make an image on a disk
- * @disk: what was there is lost
- * @builder: what image
- */
-void crash_build(struct disk *disk, const struct builder *builder)
-{
-	struct builder_layout layout;
-
-	build_disk(disk, builder, &layout);
-}
-
-/* Behind all blocks a gap that holds what no one may ever see. */
-static void add_gap(const struct builder_layout *layout)
-{
-	u64 word[SECTOR / 8];
-	u32 i, k;
-
-	for (i = 0; i < SECTORS; i++) {
-		u64 sector = layout->file_size / SECTOR + tracked_sector[i];
-
-		for (k = 0; k < SECTOR / 8; k++)
-			word[k] = hash_mix(sector + k) | 1;
-		disk_set(&template_disk, sector, content_intern(word));
-	}
-	template_disk.size[0].size = layout->file_size + MIB;
-}
-
-static void build_template(const struct builder *builder)
-{
-	struct builder_layout layout;
-	u8 sector[SECTOR] __aligned(8);
-	u32 i;
-
-	build_disk(&template_disk, builder, &layout);
-	data_start = layout.blocks_offset / SECTOR;
-	log_start = layout.log_offset / SECTOR;
-	log_end = (layout.log_offset + layout.log_length) / SECTOR;
-	/* A child's bitmap blocks follow the others. */
-	if (builder->differencing)
-		disk_mark_written(&template_disk, layout.file_size - MIB);
-	add_gap(&layout);
-	for (i = 0; i < PLACES; i++) {
-		builder_expect(builder, sector, SECTOR, place_pos(i));
-		template_id[i] = content_intern(sector);
-	}
-}
-
-/* Two blocks that are there, one in each of two pages of the BAT. */
-static void make_plain(void)
-{
-	static const u64 tracked[BLOCKS] = { 510, 511, 512, 513, 5 };
-	static const struct builder_block blocks[] = {
-		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
-		{ .block = 513, .state = 6, .offset = BUILDER_PLACE },
-	};
-	struct builder builder;
-
-	memcpy(tracked_block, tracked, sizeof(tracked_block));
-	builder_init(&builder);
-	builder.disk_size = 520 * MIB;
-	builder.block = blocks;
-	builder.blocks = ARRAY_SIZE(blocks);
-	builder.data_bytes = 2 * SECTOR;
-	build_template(&builder);
-}
-
-/*
- * A block that is there, one that is the parent's and has bits left over, one
- * that is the parent's in a chunk without bitmap block, one that lacks a sector,
- * and one that is zero. The parent has data in all of them.
- */
-static void make_child(void)
-{
-	static const u64 tracked[BLOCKS] = { 510, 511, 4100, 513, 5 };
-	static const struct builder_block blocks[] = {
-		{ .block = 510, .state = 6, .offset = BUILDER_PLACE },
-		{ .block = 513, .state = 7, .offset = BUILDER_PLACE },
-		{ .block = 511, .state = 0 },
-		{ .block = 5, .state = 2 },
-	};
-	static const struct builder_run runs[] = {
-		{ .first = 513 * 2048, .count = 1 },
-		{ .first = 513 * 2048 + 2, .count = 2046 },
-		{ .first = 511 * 2048, .count = 2048 },
-	};
-	static struct builder_block below[BLOCKS];
-	struct builder parent, builder;
-	struct builder_layout layout;
-	struct vhdx_error error;
-	u32 i;
-
-	memcpy(tracked_block, tracked, sizeof(tracked_block));
-	builder_init(&parent);
-	parent.disk_size = 4104 * MIB;
-	for (i = 0; i < BLOCKS; i++) {
-		below[i].block = tracked[i];
-		below[i].state = 6;
-	}
-	parent.block = below;
-	parent.blocks = BLOCKS;
-	parent.data_bytes = 2 * SECTOR;
-	parent.seed = 2;
-	build_disk(&parent_disk, &parent, &layout);
-	if (vhdx_image_open(&parent_disk.file, 0, &parent_image, &error))
-		errx(1, "the parent does not open: %s", error.reason);
-
-	builder_init(&builder);
-	builder_set_parent(&builder, &parent);
-	builder.disk_size = parent.disk_size;
-	builder.block = blocks;
-	builder.blocks = ARRAY_SIZE(blocks);
-	builder.data_bytes = 2 * SECTOR;
-	builder.run = runs;
-	builder.runs = ARRAY_SIZE(runs);
-	builder.stale_bits = true;
-	build_template(&builder);
-}
-
-/* Zeros have the first number. */
-static void start_contents(void)
-{
-	static const u8 zero[SECTOR] __aligned(8);
-
-	content_intern(zero);
-}
-
-static void make_template(bool child)
-{
-	start_contents();
-	is_child = child;
-	vhdx_image_close(parent_image);
-	parent_image = NULL;
-	if (child)
-		make_child();
-	else
-		make_plain();
-	states_base(&template_disk, child ? &parent_disk : NULL);
-}
-
 /* --- running one --- */
 
 static struct change *add_write(struct world *w, u32 block, u64 sector,
 				u32 sectors)
 {
-	return world_add(w, CHANGE_WRITE,
-			 tracked_block[block] * MIB + sector * SECTOR,
-			 sectors * SECTOR);
+	return world_add(w, CHANGE_WRITE, sector_pos(block, sector),
+			 sectors * sector_bytes);
 }
 
 static void add_pair(struct world *w, char name)
@@ -426,23 +228,22 @@ static void add_letter(struct world *w, char name)
 		add_write(w, 2, 0, 2);
 		break;
 	case 'e':
-		add_write(w, is_child ? 0 : 1, 2047, 2);
+		add_write(w, parent_image ? 0 : 1, block_sectors() - 1, 2);
 		break;
 	case 'd':
-		world_add(w, CHANGE_DISCARD, tracked_block[0] * MIB, MIB);
+		world_add(w, CHANGE_DISCARD, sector_pos(0, 0), block_bytes);
 		break;
 	case 'D':
-		world_add(w, CHANGE_DISCARD, tracked_block[1] * MIB, MIB);
+		world_add(w, CHANGE_DISCARD, sector_pos(1, 0), block_bytes);
 		break;
 	case 'x':
-		world_add(w, CHANGE_DISCARD, tracked_block[3] * MIB, MIB);
+		world_add(w, CHANGE_DISCARD, sector_pos(3, 0), block_bytes);
 		break;
 	case 'z':
-		world_add(w, CHANGE_ZERO, tracked_block[0] * MIB + SECTOR,
-			  SECTOR);
+		world_add(w, CHANGE_ZERO, sector_pos(0, 1), sector_bytes);
 		break;
 	case 'Z':
-		world_add(w, CHANGE_ZERO, tracked_block[1] * MIB, SECTOR);
+		world_add(w, CHANGE_ZERO, sector_pos(1, 0), sector_bytes);
 		break;
 	case 'f':
 		world_add(w, CHANGE_FLUSH, 0, 0);
@@ -463,17 +264,16 @@ static void add_letter(struct world *w, char name)
 		add_write(w, 3, 1, 1);
 		break;
 	case 'W':
-		add_write(w, 1, 0, 2048);
+		add_write(w, 1, 0, block_sectors());
 		break;
 	case 'v':
-		world_add(w, CHANGE_ZERO, tracked_block[3] * MIB + SECTOR,
-			  SECTOR);
+		world_add(w, CHANGE_ZERO, sector_pos(3, 1), sector_bytes);
 		break;
 	case 'y':
-		world_add(w, CHANGE_TRIM, tracked_block[1] * MIB, 2 * SECTOR);
+		world_add(w, CHANGE_TRIM, sector_pos(1, 0), 2 * sector_bytes);
 		break;
 	case 'Y':
-		world_add(w, CHANGE_TRIM, tracked_block[3] * MIB, 4 * SECTOR);
+		world_add(w, CHANGE_TRIM, sector_pos(3, 0), 4 * sector_bytes);
 		break;
 	default:
 		add_pair(w, name);
@@ -599,6 +399,7 @@ static u32 run_workload(const struct run *run)
  * @stalled: one of so many stalled sequences is run
  * @orders: that are drawn for it
  * @random: long sequences that are drawn
+ * @own: of what a child alone can get wrong, one of so many is run
  * @deep: one of so many states is opened for writing
  * @states: of one power cut, above which they are sampled
  */
@@ -609,21 +410,27 @@ struct effort {
 	u32 stalled;
 	u32 orders;
 	u32 random;
+	u32 own;
 	u32 deep;
 	u32 states;
 };
 
 static const struct effort plain_effort = {
-	{ 1, 40, 200 }, 2, { 1, 1, 1 }, 1, 4, 6000, 16, 1 << 16,
+	{ 1, 40, 200 }, 2, { 1, 1, 1 }, 1, 4, 6000, 1, 16, 1 << 16,
 };
 
 /* Its entries have three pages, and so more ways to be torn. */
 static const struct effort child_effort = {
-	{ 40, 1000, 2000 }, 1, { 1, 2, 200 }, 4, 1, 200, 64, 1 << 9,
+	{ 40, 1000, 2000 }, 1, { 1, 2, 200 }, 4, 1, 200, 1, 64, 1 << 9,
+};
+
+/* What other sizes of blocks and sectors change is seen in the shortest. */
+static const struct effort shape_effort = {
+	{ 200, 4000, 8000 }, 1, { 1, 20, 4000 }, 30, 1, 20, 10, 64, 1 << 7,
 };
 
 static const struct effort full_effort = {
-	{ 1, 1, 200 }, 3, { 1, 1, 1 }, 1, 4, 100000, 16, 1 << 16,
+	{ 1, 1, 200 }, 3, { 1, 1, 1 }, 1, 4, 100000, 1, 16, 1 << 16,
 };
 
 struct plan {
@@ -645,11 +452,17 @@ static u32 plan_draw(struct plan *plan, u32 n)
  */
 static const u32 half_lengths[] = { 8192, 12288, 16384, 24576 };
 static const u32 child_half_lengths[] = { 16384, 28672, 32768, 45056 };
-static const u64 steps[] = { 2 * MIB, 1 };
+#define STEPS		2U
 
 static u32 half_length(u32 i)
 {
-	return is_child ? child_half_lengths[i] : half_lengths[i];
+	return parent_image ? child_half_lengths[i] : half_lengths[i];
+}
+
+/* Two blocks, or the one that is missing. */
+static u64 step(u32 i)
+{
+	return i ? 1 : 2 * block_bytes;
 }
 
 /*
@@ -676,7 +489,7 @@ static void run_with_faults(struct plan *plan, struct run *run, u32 every)
 static void run_variants(struct plan *plan, const char *sequence, u32 length)
 {
 	struct run run = { .window = 1, .seed = plan->seed };
-	const u32 variants = ARRAY_SIZE(half_lengths) * ARRAY_SIZE(steps);
+	const u32 variants = ARRAY_SIZE(half_lengths) * STEPS;
 	/* Long ones are many: one variant is enough. */
 	bool one = length > plan->effort->variants;
 	u32 first = one ? plan_draw(plan, variants) : 0;
@@ -684,8 +497,8 @@ static void run_variants(struct plan *plan, const char *sequence, u32 length)
 
 	snprintf(run.sequence, sizeof(run.sequence), "%s", sequence);
 	for (i = first; i < (one ? first + 1 : variants); i++) {
-		run.half_length = half_length(i / ARRAY_SIZE(steps));
-		run.step = steps[i % ARRAY_SIZE(steps)];
+		run.half_length = half_length(i / STEPS);
+		run.step = step(i % STEPS);
 		run_with_faults(plan, &run, plan->effort->faults[length - 1]);
 	}
 }
@@ -719,7 +532,7 @@ static void run_at_random(struct plan *plan, u32 count)
 		u32 length = 2 + plan_draw(plan, MAX_SEQUENCE - 2);
 		struct run run = {
 			.half_length = half_length(plan_draw(plan, ARRAY_SIZE(half_lengths))),
-			.step = steps[plan_draw(plan, 2)],
+			.step = step(plan_draw(plan, STEPS)),
 			.window = 1 + plan_draw(plan, 4),
 			.lazy = plan_draw(plan, 2),
 			.stall = plan_draw(plan, 6),
@@ -748,7 +561,7 @@ static void run_stalled(struct plan *plan)
 	const u32 later_count = sizeof(later) - 1;
 	struct run run = {
 		.half_length = half_length(2),
-		.step = steps[1],
+		.step = step(1),
 		.window = 2,
 		.stall = 1,
 	};
@@ -779,13 +592,13 @@ static void run_of_child(struct plan *plan)
 {
 	static const char * const in_order[] = { "nfpff", "nfPff", "pfnN" };
 	static const char * const at_once[] = { "dfmfn", "dfxfn", "dfMfp" };
-	struct run run = { .step = 2 * MIB, .window = 1 };
+	struct run run = { .step = step(0), .window = 1 };
 	u32 i, seed;
 
 	run.half_length = half_length(ARRAY_SIZE(child_half_lengths) - 1);
 	for (i = 0; i < ARRAY_SIZE(in_order); i++) {
 		snprintf(run.sequence, sizeof(run.sequence), "%s", in_order[i]);
-		run_with_faults(plan, &run, 2);
+		run_with_faults(plan, &run, 2 * plan->effort->own);
 	}
 	run.half_length = half_length(0);
 	run.fault = FAULT_NONE;
@@ -793,7 +606,7 @@ static void run_of_child(struct plan *plan)
 	for (i = 0; i < ARRAY_SIZE(at_once); i++) {
 		snprintf(run.sequence, sizeof(run.sequence), "%s", at_once[i]);
 		statistics.workloads++;
-		for (seed = 0; seed < 100; seed++) {
+		for (seed = 0; seed < 100 / plan->effort->own; seed++) {
 			run.seed = plan_draw(plan, U32_MAX);
 			run.lazy = seed % 2;
 			run_workload(&run);
@@ -818,13 +631,14 @@ static void run_plan(struct plan *plan)
 {
 	plan->random = plan->seed;
 	plan->effort = plan->full ? &full_effort :
-		       is_child ? &child_effort : &plain_effort;
+		       template_shape > SHAPE_CHILD ? &shape_effort :
+		       template_shape ? &child_effort : &plain_effort;
 	deep_every = plan->effort->deep;
 	limit_exhaustive = plan->effort->states;
 	run_exhaustive(plan, 1);
 	run_exhaustive(plan, 2);
 	run_stalled(plan);
-	if (is_child)
+	if (parent_image)
 		run_of_child(plan);
 	run_at_random(plan, plan->effort->random);
 	run_exhaustive(plan, 3);
@@ -839,7 +653,7 @@ static u32 run_operations(const char *only)
 	static u32 failed, run, i;
 	static u64 states;
 
-	start_contents();
+	content_start();
 	failed = 0;
 	run = 0;
 	for (i = 0; i < crash_operation_count; i++) {
@@ -893,7 +707,7 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 			run_operations(NULL);
 			exit(0);
 		}
-		make_template(child);
+		template_make(child ? SHAPE_CHILD : SHAPE_PLAIN);
 		run_plan(plan);
 		exit(0);
 	}
@@ -980,7 +794,7 @@ enum {
 static const struct option options[] = {
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "full", no_argument, NULL, OPT_FULL },
-	{ "child", no_argument, NULL, OPT_CHILD },
+	{ "child", optional_argument, NULL, OPT_CHILD },
 	{ "tools", optional_argument, NULL, OPT_TOOLS },
 	{ "run", required_argument, NULL, OPT_RUN },
 	{ "half", required_argument, NULL, OPT_HALF },
@@ -1004,14 +818,15 @@ static const struct option options[] = {
 static void usage(FILE *out)
 {
 	fputs("Usage:\n"
-	      "       crash [--seed N] [--full] [--child] [--states FILE]\n"
-	      "       crash [--child] --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
+	      "       crash [--seed N] [--full] [--child[=SHAPE]] [--states FILE]\n"
+	      "       crash [--child[=SHAPE]] --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
 	      "       crash --tools[=OPERATION]                 what the tool does without a guest\n"
 	      "       crash --letters                           what they mean\n"
 	      "       crash --list-mutants                      rules that can be broken\n"
 	      "       crash-mutants --mutants [--refused FILE]  is each of them caught?\n"
 	      "       crash-mutants --mutant NAME [--run ...]   one of them\n"
+	      "SHAPE is large (of blocks) or 4k (sectors).\n"
 	      "FILE gets what crash_states.c says: all states, or those that do not open.\n", out);
 }
 
@@ -1037,7 +852,8 @@ int main(int argc, char **argv)
 		.half_length = 16384, .step = 2 * MIB, .window = 1,
 	};
 	const struct mutant *mutant = NULL;
-	bool all_mutants = false, child = false, tools = false;
+	bool all_mutants = false, tools = false;
+	enum shape shape = SHAPE_PLAIN;
 	const char *operation = NULL;
 	u32 i;
 	int opt;
@@ -1051,7 +867,7 @@ int main(int argc, char **argv)
 			plan.full = true;
 			break;
 		case OPT_CHILD:
-			child = true;
+			shape = shape_of_child(optarg);
 			break;
 		case OPT_TOOLS:
 			tools = true;
@@ -1124,7 +940,7 @@ int main(int argc, char **argv)
 	mutant_select(mutant);
 	if (tools)
 		return run_operations(operation) != 0;
-	make_template(child);
+	template_make(shape);
 	if (run.sequence[0]) {
 		deep_every = 1;
 		nested_every = 1;

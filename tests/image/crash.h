@@ -19,13 +19,6 @@
 #define PLACES		(BLOCKS * SECTORS)
 #define SPARE_BLOCK	4U	/* no workload touches it */
 
-extern u64 tracked_block[BLOCKS];
-extern const u64 tracked_sector[SECTORS];
-
-/* What the image is a child of; NULL when it has no parent. */
-extern struct vhdx_image *parent_image;
-extern struct disk parent_disk;
-
 #define MAX_VALUES	32U
 #define MAX_OPS		12U
 
@@ -145,7 +138,40 @@ struct world {
 	u32 next_generation;
 };
 
-/* crash_disk.c has the disk; crash_world.c: */
+/* crash_disk.c has the disk. */
+
+/* crash_image.c */
+enum shape {
+	SHAPE_PLAIN,
+	SHAPE_CHILD,
+	SHAPE_CHILD_LARGE,
+	SHAPE_CHILD_4K,
+};
+
+struct builder;
+
+extern struct disk template_disk;
+extern u32 template_id[PLACES];
+extern enum shape template_shape;
+
+extern u64 tracked_block[BLOCKS];
+extern u64 tracked_sector[SECTORS];
+extern u64 block_bytes;
+extern u32 sector_bytes;
+
+/* What the image is a child of; NULL when it has no parent. */
+extern struct vhdx_image *parent_image;
+extern struct disk parent_disk;
+
+void crash_build(struct disk *disk, const struct builder *builder);
+void content_start(void);
+void template_make(enum shape shape);
+enum shape shape_of_child(const char *name);
+const char *shape_option(void);
+u64 sector_pos(u32 block, u64 sector);
+u32 block_sectors(void);
+
+/* crash_world.c */
 extern struct world *guid_world;
 
 void values_set(struct values *values, u32 id);
@@ -221,9 +247,6 @@ const char *crash_operation_name(unsigned int i);
 void crash_operation_run(unsigned int i);
 
 /* crash.c */
-struct builder;
-
-void crash_build(struct disk *disk, const struct builder *builder);
 void run_options(char *text, size_t size);
 void trace(const struct world *w, const char *format, ...)
 	__printf(2, 3);

@@ -189,7 +189,7 @@ static void map_place(const struct vhdx_image *img, u32 place,
 		finding->in_parent |= 1U << place;
 		return;
 	}
-	mib = extent.offset / MIB;
+	mib = (extent.offset - place_pos(place) % block_bytes) / MIB;
 	if (*map && *map != mib)
 		violation("block %llu is at two places",
 			  tracked_block[place / SECTORS]);
@@ -232,8 +232,8 @@ static struct vhdx_image *open_to_read(struct disk *disk)
 
 static u64 sector_in_file(const struct finding *finding, u32 place)
 {
-	return finding->map[place / SECTORS] * MIB / SECTOR +
-	       tracked_sector[place % SECTORS];
+	return (finding->map[place / SECTORS] * MIB +
+		place_pos(place) % block_bytes) / SECTOR;
 }
 
 /* Is it in the file, and inside of its size? */
@@ -583,9 +583,8 @@ static void check_writable(struct cut *cut, const struct finding *finding)
 	w->next_generation = 1000;
 	world_attach(w);
 	w->check = cut->hash / 2 % nested_every == 0;
-	world_add(w, CHANGE_WRITE, tracked_block[SPARE_BLOCK] * MIB + SECTOR,
-		  SECTOR);
-	world_add(w, CHANGE_WRITE, tracked_block[1] * MIB + SECTOR, SECTOR);
+	world_add(w, CHANGE_WRITE, sector_pos(SPARE_BLOCK, 1), sector_bytes);
+	world_add(w, CHANGE_WRITE, sector_pos(1, 1), sector_bytes);
 	world_add(w, CHANGE_FLUSH, 0, 0);
 	world_run(w);
 	world_detach(w);

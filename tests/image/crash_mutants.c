@@ -94,6 +94,8 @@ const struct mutant mutants[] = {
 	{ "child-enospc-hides-not",
 	  "child: after a failed entry its data is not flushed any more",
 	  "it was flushed before that entry was written" },
+	{ "child-checkpoint-newer",
+	  "child: checkpoint puts bits in place that are newer than they were logged", NULL },
 	{ "child-stale-bits", "child: bits that were left over are not cleared", NULL },
 	{ "child-bits-early", "child: bits are set before the data has been written", NULL },
 	{ "child-bits-later", "child: bits are logged an entry after the block's", NULL },

@@ -56,12 +56,11 @@ def ok(good, name):
 class Base:
     """What all states of a process are told against."""
 
-    def __init__(self, cells, contents, parent=None, blocks=(), sectors=()):
+    def __init__(self, cells, contents, parent=None, blocks=(), places=()):
         self.contents = contents
         self.parent = parent
         self.blocks = blocks
-        self.places = [block * MIB + sector * SECTOR
-                       for block in blocks for sector in sectors]
+        self.places = places
         self.made = {}
         self.ids = {}
         for sector, content in zip(cells[::2], cells[1::2]):

@@ -8,18 +8,19 @@
  *   'P' u64 size, cells         the parent of the image that follows, when it has
  *                               one; the base is nothing
  *   'B' u64 size, cells, u32 blocks, u64 block[blocks],
- *       u32 sectors, u64 sector[sectors]
+ *       u32 places, u64 place[places]
  *                               the image that all workloads start from, and
- *                               which sectors of which blocks of the disk are
- *                               tracked; contents that are named from here on
- *                               have nothing to do with those before
+ *                               which blocks of the disk and which bytes of it,
+ *                               512 from each place on, are tracked; contents
+ *                               that are named from here on have nothing to do
+ *                               with those before
  *   'C' u32 id, 512 bytes       a content, before it is first named
  *   'R' u32 length, text        the options of the run that follows
  *   'S' u64 size, cells, u32 blocks, u64 where[blocks],
  *       u32 places, u32 content[places]
  *                               a state that opens: offsets of the tracked
  *                               blocks in the file, 0 for one that is not in it,
- *                               and what their tracked sectors hold
+ *                               and what the tracked places hold
  *   'X' u64 size, cells, u32 length, text
  *                               a state that is refused, and why
  *   'E'                         the end
@@ -165,6 +166,8 @@ void states_start(const char *path, bool only_refused)
  */
 void states_base(const struct disk *disk, const struct disk *parent)
 {
+	u32 i;
+
 	if (!out)
 		return;
 	free(told);
@@ -176,8 +179,9 @@ void states_base(const struct disk *disk, const struct disk *parent)
 	put_disk("B", disk);
 	put_u32(BLOCKS);
 	put(tracked_block, sizeof(tracked_block));
-	put_u32(SECTORS);
-	put(tracked_sector, sizeof(tracked_sector));
+	put_u32(PLACES);
+	for (i = 0; i < PLACES; i++)
+		put_u64(place_pos(i));
 	disk_copy(&base, disk);
 	run_told = false;
 }

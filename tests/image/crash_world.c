@@ -9,11 +9,6 @@
 #include "image/journal.h"
 #include "crash.h"
 
-u64 tracked_block[BLOCKS];
-const u64 tracked_sector[SECTORS] = { 0, 1, 2047 };
-
-struct vhdx_image *parent_image;
-struct disk parent_disk;
 struct world *guid_world;
 
 #define MAX_LOADS	8U
@@ -86,8 +81,7 @@ u32 world_choose(struct world *w, u32 n)
 
 u64 place_pos(u32 place)
 {
-	return tracked_block[place / SECTORS] * MIB +
-	       tracked_sector[place % SECTORS] * SECTOR;
+	return sector_pos(place / SECTORS, tracked_sector[place % SECTORS]);
 }
 
 /* Above its parent, when it has one. */
@@ -161,10 +155,11 @@ const char *describe(u32 id)
 		snprintf(buf, 80, "zeros");
 	else if (is_parents(id))
 		snprintf(buf, 80, "the parent's block %llu sector %llu",
-			 word[0] / MIB, word[0] % MIB / SECTOR);
+			 word[0] / block_bytes, word[0] % block_bytes / sector_bytes);
 	else
-		snprintf(buf, 80, "block %llu sector %llu %s %llu", word[0] / MIB,
-			 word[0] % MIB / SECTOR,
+		snprintf(buf, 80, "block %llu sector %llu %s %llu",
+			 word[0] / block_bytes,
+			 word[0] % block_bytes / sector_bytes,
 			 word[1] >> 32 ? "from the start" : "generation",
 			 word[1] >> 32 ? 0 : word[1]);
 	return buf;
@@ -714,7 +709,7 @@ static void begin(struct change *change)
 	ret = try_to_begin(change);
 	trace(w, "%s %u at block %llu + 0x%llx: begins, %d",
 	      change_name[change->kind], change->generation,
-	      write->pos / MIB, write->pos % MIB, ret);
+	      write->pos / block_bytes, write->pos % block_bytes, ret);
 	if (ret == -EINPROGRESS) {
 		if (++change->parked > 200)
 			violation("%u is parked and resumed again and again",
@@ -742,7 +737,7 @@ static bool is_tracked(u64 pos)
 	u32 i;
 
 	for (i = 0; i < SECTORS; i++)
-		if (pos % MIB / SECTOR == tracked_sector[i])
+		if (pos % block_bytes == tracked_sector[i] * sector_bytes)
 			return true;
 	return false;
 }
