@@ -591,7 +591,9 @@ static void run_stalled(struct plan *plan)
 static void run_of_child(struct plan *plan)
 {
 	static const char * const in_order[] = { "nfpff", "nfPff", "pfnN" };
-	static const char * const at_once[] = { "dfmfn", "dfxfn", "dfMfp" };
+	static const char * const at_once[] = {
+		"dfmfn", "dfxfn", "dfMfp", "Pdfmfn",
+	};
 	struct run run = { .step = step(0), .window = 1 };
 	u32 i, seed;
 
