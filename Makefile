@@ -198,6 +198,7 @@ install-tool: $(B)/vhdxctl
 	install -D -m 0755 tools/systemd/vhdx.shutdown $(SYSTEMD)/system-shutdown/vhdx.shutdown
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
 		tools/vhdxctl/vhdxctl.8 tools/vhdxctl/mount.vhdx.8
+	ln -sf mount.vhdx.8 $(DESTDIR)$(PREFIX)/share/man/man8/umount.vhdx.8
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 tools/vhdxctl/vhdxtab.5
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man4 tools/vhdxctl/vhdx.4
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
@@ -217,6 +218,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man4/vhdx.4 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/mount.vhdx.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/umount.vhdx.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \
 		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
 
