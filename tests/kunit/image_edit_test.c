@@ -79,13 +79,15 @@ static void edit_bytes(struct kunit *test)
 	struct writer *w = edit_init(test);
 	struct vhdx_edit *edit = begin(test, w->img);
 	u64 at = spare_page(w, 0);
-	u8 bytes[3 * PAGE / 2];
+	const size_t length = 3 * PAGE / 2;
+	u8 *bytes = kunit_kzalloc(test, length, GFP_KERNEL);
 
-	memset(bytes, 0x11, sizeof(bytes));
+	KUNIT_ASSERT_NOT_NULL(test, bytes);
+	memset(bytes, 0x11, length);
 	KUNIT_ASSERT_EQ(test, 0, memfile_write(w->mf, bytes, 8, at));
-	memset(bytes, 0x22, sizeof(bytes));
-	KUNIT_ASSERT_EQ(test, 0, vhdx_edit_write(edit, at + 8, bytes, sizeof(bytes)));
-	memset(bytes, 0x33, sizeof(bytes));
+	memset(bytes, 0x22, length);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_edit_write(edit, at + 8, bytes, length));
+	memset(bytes, 0x33, length);
 	KUNIT_ASSERT_EQ(test, 0, vhdx_edit_write(edit, at + PAGE - 8, bytes, 16));
 	KUNIT_ASSERT_EQ(test, 0, vhdx_edit_commit(edit));
 	KUNIT_EXPECT_EQ(test, word_at(w, at), 0x1111111111111111ULL);
@@ -93,7 +95,7 @@ static void edit_bytes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, word_at(w, at + PAGE - 8), 0x3333333333333333ULL);
 	KUNIT_EXPECT_EQ(test, word_at(w, at + PAGE), 0x3333333333333333ULL);
 	KUNIT_EXPECT_EQ(test, word_at(w, at + PAGE + 8), 0x2222222222222222ULL);
-	KUNIT_EXPECT_EQ(test, word_at(w, at + 8 + sizeof(bytes)), 0);
+	KUNIT_EXPECT_EQ(test, word_at(w, at + 8 + length), 0);
 }
 
 /* More than an entry holds; and what does not fit at all is refused. */

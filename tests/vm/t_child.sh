@@ -3,6 +3,7 @@
 #
 # Children that are written to: what is written is there, all else is the parent's,
 # and the parent stays as it is. Prints TAP.
+# kernels: 6.12 debug
 # vm: -m 3072 -x build/mkvhdx $(test -d ../shared/images && echo -f ../shared/images)
 set -u
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Partitions are there when attach returns, file systems mount. Prints TAP.
+# kernels: 6.1 6.12
 # vm: -m 1024 $(test -d ../shared/images && echo -f ../shared/images)
 set -u
 

@@ -3,6 +3,7 @@
 #
 # A disk in use grows: under load, with partitions and a file system on it, with a
 # BAT that has to move, on a host that is full. Prints TAP.
+# kernels: 6.12 debug
 # vm: -m 512
 set -u
 

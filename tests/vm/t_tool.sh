@@ -3,7 +3,7 @@
 #
 # vhdxctl with the driver: attach, detach, list. Prints TAP.
 # VHDXCTL names another build of the tool.
-# kernels: 6.1 6.12
+# kernels: 6.12
 # vm: -x build/mkvhdx
 set -u
 

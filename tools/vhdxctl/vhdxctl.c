@@ -28,8 +28,8 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_list,
 	&vhdxctl_map,
 	&vhdxctl_mount,
-	&vhdxctl_set,
 	&vhdxctl_resize,
+	&vhdxctl_set,
 	&vhdxctl_status,
 	&vhdxctl_umount,
 };

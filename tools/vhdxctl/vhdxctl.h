@@ -34,8 +34,8 @@ extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
 extern const struct vhdxctl_command vhdxctl_map;
 extern const struct vhdxctl_command vhdxctl_mount;
-extern const struct vhdxctl_command vhdxctl_set;
 extern const struct vhdxctl_command vhdxctl_resize;
+extern const struct vhdxctl_command vhdxctl_set;
 extern const struct vhdxctl_command vhdxctl_status;
 extern const struct vhdxctl_command vhdxctl_umount;
 
