@@ -120,6 +120,8 @@ const struct mutant mutants[] = {
 	{ "edit-end-no-flush-between", "edit: no flush between the slots that end it", NULL },
 	{ "edit-end-no-flush-after", "edit: no flush after the second of them", SECOND_SLOT },
 	{ "edit-end-one-slot", "edit: one slot ends it", SECOND_SLOT },
+	{ "edit-merge-link", "merge: the child forgets the GUID that its parent still has", NULL },
+	{ "edit-merge-guid", "merge: the parent gets another GUID than its child was told", NULL },
 	{ "edit-compact-copied-late", "compaction: a block is copied after its entry", NULL },
 	{ "edit-compact-freed-early",
 	  "compaction: a place is used before its release is durable", NULL },

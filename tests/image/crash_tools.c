@@ -531,6 +531,7 @@ static const struct operation operations[] = {
 	{ "compact-child", compact_child_build, compact_run, compact_look,
 	  compact_look_at_end },
 	{ "set", set_build, set_run, set_look, NULL },
+	{ "merge", merge_build, merge_run, merge_look, merge_look_at_end },
 };
 
 const unsigned int crash_operation_count = ARRAY_SIZE(operations) +

@@ -75,4 +75,10 @@ int shrink_fixed_run(struct files *files);
 u64 resize_look(struct files *files);
 u64 resize_large_look(struct files *files);
 
+/* crash_tools_merge.c */
+void merge_build(struct files *files);
+int merge_run(struct files *files);
+u64 merge_look(struct files *files);
+u64 merge_look_at_end(struct files *files);
+
 #endif

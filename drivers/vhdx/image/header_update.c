@@ -76,8 +76,11 @@ int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible)
 	int ret;
 
 	guid_gen(&header.file_write_guid);
-	if (visible)
-		guid_gen(&header.data_write_guid);
+	if (visible) {
+		header.data_write_guid = j->img->next_data_write_guid;
+		if (guid_is_null(&header.data_write_guid))
+			guid_gen(&header.data_write_guid);
+	}
 	ret = vhdx_journal_flush(j);
 	if (ret)
 		return ret;

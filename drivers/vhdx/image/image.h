@@ -108,6 +108,8 @@ struct vhdx_observer {
  * @observer: the owner's, set before the first change; or NULL
  * @growth_step: the owner's, set before the first change: the file grows by so
  *	many bytes at a time; 0 for VHDX_GROWTH_STEP
+ * @next_data_write_guid: the owner's, set before the first change: the first one
+ *	that a guest can see gives the image this DataWriteGuid; null for any
  * @owner: the owner's own
  */
 struct vhdx_image {
@@ -131,6 +133,7 @@ struct vhdx_image {
 	void (*kick)(struct vhdx_image *img);
 	const struct vhdx_observer *observer;
 	u64 growth_step;
+	guid_t next_data_write_guid;
 	void *owner;
 	/* private to image/ */
 	struct vhdx_overlay *overlay;		/* NULL when the log is clean */

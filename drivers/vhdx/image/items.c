@@ -65,21 +65,47 @@ static u32 find_room(const struct vhdx_image *img,
 	return place + length > img->metadata_region->length ? U32_MAX : place;
 }
 
-static int write_entry(const struct vhdx_image *img, struct vhdx_edit *edit,
-		       u32 i)
+static u32 entry_at(u32 i)
 {
-	const u32 at = sizeof(struct vhdx_disk_metadata_table_header) +
-		       i * sizeof(struct vhdx_disk_metadata_table_entry);
+	return sizeof(struct vhdx_disk_metadata_table_header) +
+	       i * sizeof(struct vhdx_disk_metadata_table_entry);
+}
+
+/* Bytes of the table, from its start. */
+static int write_table(const struct vhdx_image *img, struct vhdx_edit *edit,
+		       u32 from, u32 to)
+{
 	u8 *buf = kvmalloc(VHDX_METADATA_TABLE_SIZE, GFP_KERNEL);
 	int ret;
 
 	if (!buf)
 		return -ENOMEM;
 	vhdx_metadata_table_encode(img->metadata_table, buf);
-	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + at,
-			      buf + at,
-			      sizeof(struct vhdx_disk_metadata_table_entry));
+	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + from,
+			      buf + from, to - from);
 	kvfree(buf);
+	return ret;
+}
+
+/* Its content goes where there is room for it; its entry knows afterwards. */
+static int write_content(const struct vhdx_image *img, struct vhdx_edit *edit,
+			 struct vhdx_metadata_item *item, const void *buf,
+			 u32 length)
+{
+	u32 offset = 0;
+	int ret;
+
+	if (length)
+		offset = length <= item->length ? item->offset :
+						  find_room(img, item, length);
+	if (offset == U32_MAX)
+		return -ENOSPC;
+	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + offset,
+			      buf, length);
+	if (!ret) {
+		item->offset = offset;
+		item->length = length;
+	}
 	return ret;
 }
 
@@ -103,22 +129,113 @@ int vhdx_items_replace(struct vhdx_image *img, struct vhdx_edit *edit,
 {
 	struct vhdx_metadata_table *table = img->metadata_table;
 	const struct vhdx_metadata_item *found = vhdx_metadata_find(table, id);
-	struct vhdx_metadata_item *item;
-	u32 offset;
+	u32 i, old_offset, old_length;
 	int ret;
 
 	if (!found)
 		return -ENOENT;
-	item = &table->item[found - table->item];
-	offset = length <= item->length ? item->offset :
-					  find_room(img, item, length);
-	if (offset == U32_MAX)
-		return -ENOSPC;
-	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + offset,
-			      buf, length);
-	if (ret || (item->offset == offset && item->length == length))
+	i = found - table->item;
+	old_offset = found->offset;
+	old_length = found->length;
+	ret = write_content(img, edit, &table->item[i], buf, length);
+	if (ret || (found->offset == old_offset && found->length == old_length))
 		return ret;
-	item->offset = offset;
-	item->length = length;
-	return write_entry(img, edit, item - table->item);
+	return write_table(img, edit, entry_at(i), entry_at(i + 1));
+}
+
+/* U32_MAX: there is none. */
+static u32 find_item(const struct vhdx_metadata_table *table,
+		     const struct vhdx_metadata_item *item)
+{
+	u32 i;
+
+	for (i = 0; i < table->count; i++)
+		if (table->item[i].is_user == item->is_user &&
+		    guid_equal(&table->item[i].item_id, &item->item_id))
+			return i;
+	return U32_MAX;
+}
+
+static int is_same(const struct vhdx_image *img,
+		   const struct vhdx_metadata_item *own,
+		   const struct vhdx_metadata_item *item, const void *buf,
+		   bool *same)
+{
+	struct vhdx_error ignored;
+	void *old;
+	int ret;
+
+	*same = own->length == item->length &&
+		own->is_virtual_disk == item->is_virtual_disk &&
+		own->is_required == item->is_required;
+	if (!*same || !item->length)
+		return 0;
+	old = kvmalloc(item->length, GFP_KERNEL);
+	if (!old)
+		return -ENOMEM;
+	ret = vhdx_metadata_read_item(img, own, old, item->length, &ignored);
+	*same = !ret && !memcmp(old, buf, item->length);
+	kvfree(old);
+	return ret;
+}
+
+/**
+ * vhdx_items_put() - have an edit give an image an item, or another value of one
+ * @img: as for vhdx_items_replace()
+ * @edit: of it, which has nothing of the item yet; it has none afterwards where the
+ *	image has the item as it is to be
+ * @item: its id, length and flags
+ * @buf: its bytes
+ *
+ * Context: process context, may sleep; reads the file.
+ * Return: 0; -ENOSPC: no place in the region is long enough; -E2BIG: too many items,
+ * or too much for an edit; -ENOMEM or what reading answered. MS-VHDX 2.6.1.2.
+ */
+int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,
+		   const struct vhdx_metadata_item *item, const void *buf)
+{
+	struct vhdx_metadata_table *table = img->metadata_table;
+	u32 i = find_item(table, item);
+	struct vhdx_metadata_item *own;
+	bool same, new = i == U32_MAX;
+	int ret;
+
+	if (new) {
+		if (table->count == VHDX_MAX_METADATA_ITEMS)
+			return -E2BIG;
+		i = table->count++;
+		memset(&table->item[i], 0, sizeof(table->item[i]));
+	} else {
+		ret = is_same(img, &table->item[i], item, buf, &same);
+		if (ret || same)
+			return ret;
+	}
+	own = &table->item[i];
+	own->item_id = item->item_id;
+	own->is_user = item->is_user;
+	own->is_virtual_disk = item->is_virtual_disk;
+	own->is_required = item->is_required;
+	ret = write_content(img, edit, own, buf, item->length);
+	/* A new one counts in the table's header. */
+	return ret ? : write_table(img, edit, new ? 0 : entry_at(i),
+				   entry_at(i + 1));
+}
+
+/**
+ * vhdx_items_drop() - have an edit take an item away from an image
+ * @img: as for vhdx_items_replace()
+ * @edit: of it
+ * @i: which of its table
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or as vhdx_edit_write().
+ */
+int vhdx_items_drop(struct vhdx_image *img, struct vhdx_edit *edit, u32 i)
+{
+	struct vhdx_metadata_table *table = img->metadata_table;
+
+	table->count--;
+	memmove(&table->item[i], &table->item[i + 1],
+		(table->count - i) * sizeof(table->item[0]));
+	return write_table(img, edit, 0, entry_at(table->count + 1));
 }

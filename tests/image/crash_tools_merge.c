@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A merge, for the crash enumerator: a child's data goes into its parent, and who
+ * reads the child sees none of it.
+ */
+#include "crash_tools.h"
+#include "image/merge.h"
+#include "image/sync.h"
+
+enum {
+	PARENT,
+	CHILD,
+};
+
+/**
+ * merge_build() - a child above its parent
+ * @files: receives both
+ *
+ * Blocks of two sizes, data and zeros of the child over data, zeros and nothing of
+ * the parent; the child's sectors are of another physical size.
+ */
+void merge_build(struct files *files)
+{
+	static const struct builder_block below[] = {
+		{ .block = 0, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 3, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 4, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 5, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 8, .state = 2, .offset = 0 },
+	};
+	static const struct builder_block above[] = {
+		{ .block = 0, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 1, .state = 7, .offset = BUILDER_PLACE },
+		{ .block = 2, .state = 2, .offset = 0 },
+		{ .block = 4, .state = 7, .offset = BUILDER_PLACE },
+		{ .block = 5, .state = 3, .offset = 0 },
+	};
+	/* Of blocks 1 and 4: the ends that are looked at, or the one of them. */
+	static const struct builder_run runs[] = {
+		{ .first = 2 * MIB / SECTOR, .count = 1 },
+		{ .first = 4 * MIB / SECTOR - 1, .count = 1 },
+		{ .first = 8 * MIB / SECTOR + 1, .count = 9 },
+	};
+	struct builder parent, child;
+
+	builder_init(&parent);
+	parent.disk_size = 12 * MIB;
+	parent.block = below;
+	parent.blocks = ARRAY_SIZE(below);
+	parent.data_bytes = 2 * SECTOR;
+	parent.data_write_guid = builder_guid(1);
+	builder_init(&child);
+	child.seed = 7;
+	child.disk_size = parent.disk_size;
+	child.block_size = 2 * MIB;
+	child.physical_sector_size = 512;
+	child.block = above;
+	child.blocks = ARRAY_SIZE(above);
+	child.run = runs;
+	child.runs = ARRAY_SIZE(runs);
+	child.data_bytes = 2 * SECTOR;
+	child.data_write_guid = builder_guid(2);
+	builder_set_parent(&child, &parent);
+	files->n = 0;
+	build_image(files, &parent);
+	build_image(files, &child);
+}
+
+static int set_link(struct files *files, const guid_t *linkage,
+		    const guid_t *linkage2)
+{
+	struct vhdx_image *img = open_file(&files->disk[CHILD], NULL,
+					   VHDX_OPEN_EDIT);
+	struct vhdx_error error;
+	int ret = vhdx_merge_link(img, linkage, linkage2, &error);
+
+	if (!ret)
+		ret = vhdx_image_finish(img);
+	vhdx_image_close(img);
+	return ret;
+}
+
+static guid_t identity(struct files *files)
+{
+	struct vhdx_image *img = open_file(&files->disk[PARENT], NULL, 0);
+	guid_t guid = vhdx_image_header(img)->data_write_guid;
+
+	vhdx_image_close(img);
+	return guid;
+}
+
+static int merge(struct files *files, const guid_t *next)
+{
+	struct vhdx_image *into = open_file(&files->disk[PARENT], NULL,
+					    VHDX_OPEN_WRITE);
+	struct vhdx_image *top = open_file(&files->disk[CHILD], into, 0);
+	struct vhdx_merge merge = { };
+	struct vhdx_error error;
+	int ret;
+
+	into->next_data_write_guid = *next;
+	vhdx_sync_init(into);
+	ret = vhdx_merge_blocks(top, into, &merge);
+	if (!ret)
+		ret = vhdx_image_finish(into);
+	if (!ret)
+		ret = vhdx_merge_items(top, into, &error);
+	if (!ret)
+		ret = vhdx_image_finish(into);
+	vhdx_image_close(top);
+	vhdx_image_close(into);
+	return ret;
+}
+
+/**
+ * merge_run() - merge the child into its parent
+ * @files: both
+ */
+int merge_run(struct files *files)
+{
+	guid_t old = identity(files), next;
+	int ret;
+
+	guid_gen(&next);
+	ret = set_link(files, &old, &next);
+	if (!ret)
+		ret = merge(files, &next);
+	if (!ret)
+		ret = set_link(files, &next, NULL);
+	return ret;
+}
+
+/**
+ * merge_look() - what a guest sees of the child, and a child of that
+ * @files: both
+ */
+u64 merge_look(struct files *files)
+{
+	struct vhdx_image *parent = open_file(&files->disk[PARENT], NULL, 0);
+	struct vhdx_image *child = open_file(&files->disk[CHILD], parent, 0);
+	u64 hash = look_at_image(child);
+
+	hash = hash_bytes(hash, &vhdx_image_header(child)->data_write_guid,
+			  sizeof(guid_t));
+	vhdx_image_close(child);
+	vhdx_image_close(parent);
+	return hash;
+}
+
+/**
+ * merge_look_at_end() - what the parent has become
+ * @files: both
+ */
+u64 merge_look_at_end(struct files *files)
+{
+	struct vhdx_image *parent = open_file(&files->disk[PARENT], NULL, 0);
+	struct vhdx_image *child = open_file(&files->disk[CHILD], parent, 0);
+	u64 hash = look_at_image(parent);
+
+	hash = hash_mix(hash + child->locator.has_parent_linkage2);
+	vhdx_image_close(child);
+	vhdx_image_close(parent);
+	return hash;
+}
