@@ -22,7 +22,7 @@ fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
 fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info check dump create compact convert compare map mount umount doctor set; do
+for command in attach detach list status info check dump create compact convert compare map merge mount umount doctor set; do
 	passes "$command --help" "^Usage: vhdxctl $command " $command --help
 	passes "help $command" "^Usage: vhdxctl $command " help $command
 	fails "$command with an unknown option" 64 "'--frob'" $command --frob
@@ -62,6 +62,8 @@ fails 'status of two disks' 64 'status: more than one' status vhdx0 vhdx1
 fails 'status of a disk that is not there' 66 'vhdx77: not attached' status vhdx77
 fails 'compact without a disk' 64 'compact: no device or image' compact
 fails 'compact of two disks' 64 'compact: more than one' compact vhdx0 vhdx1
+fails 'merge without an image' 64 'merge: no image given' merge
+fails 'merge of two images' 64 'merge: more than one image' merge a b
 fails 'info without an image' 64 'no image' info
 fails 'info of two images' 64 'one image' info a b
 fails 'info with a parent, but without --chain' 64 'info: --parent and --parent-dir only with --chain' info --parent a b
@@ -81,7 +83,7 @@ fails 'umount of two' 64 'umount: more than one folder' umount a b
 fails 'umount of what is not mounted' 66 'cannot unmount: nothing is mounted there' umount .
 
 # Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info check dump create compact convert compare map mount umount doctor set; do
+for command in attach detach list status info check dump create compact convert compare map merge mount umount doctor set; do
 	ctl $command --help
 	grep -oE -- ' --[a-z-]+' out >options
 	while read -r option; do

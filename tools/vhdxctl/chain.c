@@ -688,9 +688,9 @@ static bool names(const struct vhdx_image *img, const char *name)
 	return found;
 }
 
-/* Whether a file is an image whose parent is this one, of that name. */
+/* Whether a file is another image than @except whose parent is this one, of that name. */
 static bool is_child(const char *path, const struct chain_image *image,
-		     const char *name)
+		     const char *name, const struct chain_image *except)
 {
 	struct vhdx_image *img = NULL;
 	struct vhdx_error err;
@@ -700,7 +700,9 @@ static bool is_child(const char *path, const struct chain_image *image,
 
 	if (posix_file_open_named(&pf, path))
 		return false;
-	found = pread(pf.fd, &signature, sizeof(signature), 0) ==
+	found = !(except && pf.stat.st_dev == except->file.stat.st_dev &&
+		  pf.stat.st_ino == except->file.stat.st_ino) &&
+		pread(pf.fd, &signature, sizeof(signature), 0) ==
 			sizeof(signature) &&
 		le64_to_cpu(signature) == VHDX_FILE_ID_SIGNATURE &&
 		!vhdx_image_open(&pf.file, VHDX_OPEN_NO_BLOCKS, &img, &err) &&
@@ -712,15 +714,17 @@ static bool is_child(const char *path, const struct chain_image *image,
 }
 
 /**
- * chain_find_child - find an image that has another as its parent
+ * chain_find_other_child - find an image that has another as its parent
  * @image: the other, open
+ * @except: this one is not meant; or NULL
  *
  * Only its own folder is looked through, and not without end; what there cannot
  * be read is no child.
  *
  * Return: the path of one, which the caller frees; NULL: none was found.
  */
-char *chain_find_child(const struct chain_image *image)
+char *chain_find_other_child(const struct chain_image *image,
+			     const struct chain_image *except)
 {
 	char *folder = folder_of(image->path);
 	char *real = realpath(image->path, NULL);
@@ -740,7 +744,7 @@ char *chain_find_child(const struct chain_image *image)
 			continue;
 		files++;
 		path = join(folder, entry->d_name, strlen(entry->d_name));
-		if (is_child(path, image, name))
+		if (is_child(path, image, name, except))
 			found = path;
 		else
 			free(path);
@@ -750,4 +754,15 @@ char *chain_find_child(const struct chain_image *image)
 	free(real);
 	free(folder);
 	return found;
+}
+
+/**
+ * chain_find_child - find any image that has another as its parent
+ * @image: as for chain_find_other_child()
+ *
+ * Return: likewise.
+ */
+char *chain_find_child(const struct chain_image *image)
+{
+	return chain_find_other_child(image, NULL);
 }

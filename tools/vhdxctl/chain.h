@@ -84,6 +84,8 @@ int chain_check(const struct chain *chain, const struct chain_options *options,
 int chain_link(struct chain *chain);
 void chain_end(struct chain *chain);
 
+char *chain_find_other_child(const struct chain_image *image,
+			     const struct chain_image *except);
 char *chain_find_child(const struct chain_image *image);
 
 #endif

@@ -18,7 +18,7 @@ _vhdxctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		_vhdxctl_words -W 'attach check compact compare convert create detach doctor dump help info list map mount resize set status umount --help --version' -- "$cur"
+		_vhdxctl_words -W 'attach check compact compare convert create detach doctor dump help info list map merge mount resize set status umount --help --version' -- "$cur"
 		return
 	fi
 	# Bash takes "--option=value" for three words.
@@ -45,7 +45,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'unmap ignore' -- "$cur"
 		return
 		;;
-	attach:--parent-dir | check:--parent-dir | compare:--parent-dir | convert:--parent-dir | info:--parent-dir | map:--parent-dir | resize:--parent-dir)
+	attach:--parent-dir | check:--parent-dir | compare:--parent-dir | convert:--parent-dir | info:--parent-dir | map:--parent-dir | merge:--parent-dir | resize:--parent-dir)
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		return
@@ -100,8 +100,9 @@ _vhdxctl() {
 	mount:-*) _vhdxctl_words -W '--options --partition --read-only --help' -- "$cur" ;;
 	umount:-*) _vhdxctl_words -W '--lazy --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;
+	merge:-*) _vhdxctl_words -W '--allow-parent-write --delete --dry-run --into --parent --parent-dir --quiet --help' -- "$cur" ;;
 	resize:-*) _vhdxctl_words -W '--allow-parent-write --dry-run --force --minimum --parent --parent-dir --quiet --shrink --help' -- "$cur" ;;
-	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach doctor dump info list map mount resize set status umount' -- "$cur" ;;
+	help:*) _vhdxctl_words -W 'attach check compact compare convert create detach doctor dump info list map merge mount resize set status umount' -- "$cur" ;;
 	detach:* | list:* | status:* | compact:* | resize:*)
 		compopt -o filenames
 		_vhdxctl_words -W "$(vhdxctl list --noheadings --raw -o NAME 2>/dev/null)" -- "$cur"
@@ -116,7 +117,7 @@ _vhdxctl() {
 		compopt -o filenames
 		_vhdxctl_words -d -- "$cur"
 		;;
-	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:* | mount:* | set:*)
+	attach:* | check:* | compare:* | convert:* | create:* | info:* | map:* | merge:* | mount:* | set:*)
 		compopt -o filenames
 		_vhdxctl_words -f -- "$cur"
 		;;

@@ -27,6 +27,7 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_info,
 	&vhdxctl_list,
 	&vhdxctl_map,
+	&vhdxctl_merge,
 	&vhdxctl_mount,
 	&vhdxctl_resize,
 	&vhdxctl_set,

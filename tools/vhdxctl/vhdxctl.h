@@ -33,6 +33,7 @@ extern const struct vhdxctl_command vhdxctl_dump;
 extern const struct vhdxctl_command vhdxctl_info;
 extern const struct vhdxctl_command vhdxctl_list;
 extern const struct vhdxctl_command vhdxctl_map;
+extern const struct vhdxctl_command vhdxctl_merge;
 extern const struct vhdxctl_command vhdxctl_mount;
 extern const struct vhdxctl_command vhdxctl_resize;
 extern const struct vhdxctl_command vhdxctl_set;
