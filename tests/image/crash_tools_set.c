@@ -5,7 +5,10 @@
 #include "crash_tools.h"
 #include "image/set.h"
 
-/* A child, whose parent is the second file. */
+/**
+ * set_build() - a child, whose parent is the second file
+ * @files: receives both
+ */
 void set_build(struct files *files)
 {
 	static const struct builder_block blocks[] = {
@@ -33,7 +36,14 @@ void set_build(struct files *files)
 	build_image(files, &parent);
 }
 
-/* The locator gets another place. */
+/**
+ * set_run() - another parent's path, and other physical sectors
+ * @files: from set_build()
+ *
+ * The locator gets another place.
+ *
+ * Return: 0 or a negative errno.
+ */
 int set_run(struct files *files)
 {
 	struct vhdx_image *parent = open_file(&files->disk[1], NULL, 0);
@@ -54,6 +64,10 @@ int set_run(struct files *files)
 	return ret;
 }
 
+/**
+ * set_look() - what a guest sees, and what the child says of its parent
+ * @files: from set_build()
+ */
 u64 set_look(struct files *files)
 {
 	struct vhdx_image *parent = open_file(&files->disk[1], NULL, 0);
