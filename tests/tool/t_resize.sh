@@ -111,7 +111,7 @@ truncate -s 100M raw
 printf 'label: gpt\nstart=2048, size=40960\nstart=43008, size=20480\n' | sfdisk -q raw >/dev/null
 image_of block_size=1M
 ctl resize image.vhdx +100M
-[ "$rc" = 0 ] && grep -q 'backup of its GPT' out && grep -q 'sfdisk --relocate' out
+[ "$rc" = 0 ] && grep -q "GPT's backup" out && grep -q 'sfdisk --relocate' out
 ok 'a GPT: what is to be done about its backup' $?
 refused 'smaller than its partitions' 1 'last partition ends at 31 MiB \(32505856 bytes\)' \
 	resize --shrink image.vhdx 30M
@@ -139,7 +139,7 @@ rm -f raw
 truncate -s 64M raw
 mke2fs -q -t ext4 raw
 image_of block_size=1M
-refused 'a file system on the whole disk' 1 'file system or the like \(ext4\) has the whole disk' \
+refused 'a file system on the whole disk' 1 'of what has the whole disk \(ext4\) the end is not known' \
 	resize --shrink image.vhdx 32M
 resized 'it may grow' $((128 * mib)) image.vhdx 128M
 resize2fs raw >/dev/null 2>&1 && resize2fs raw 32M >/dev/null 2>&1

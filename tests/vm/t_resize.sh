@@ -62,7 +62,7 @@ printf 'label: gpt\nstart=2048\n' | sfdisk -q "$dev" >/tmp/err 2>&1
 partprobe "$dev"
 mke2fs -q -t ext4 "${dev}p1" && mount "${dev}p1" mnt && yes data | head -c 20M >mnt/data && sync -f mnt
 ok 'a file system on a partition' $?
-resize "$dev" 200M && grep -q 'backup of its GPT' /tmp/out && [ "$(size)" = $((200 << 20)) ]
+resize "$dev" 200M && grep -q "GPT's backup" /tmp/out && [ "$(size)" = $((200 << 20)) ]
 ok 'it grows while that is mounted, and what to do about the GPT is said' $?
 sfdisk -q --relocate gpt-bak-std "$dev" >/tmp/err 2>&1 && echo ', +' | sfdisk -q --no-reread -N 1 "$dev" >/tmp/err 2>&1
 partx -u "$dev" >/tmp/err 2>&1 && resize2fs "${dev}p1" >/tmp/err 2>&1

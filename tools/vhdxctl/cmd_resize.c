@@ -96,7 +96,7 @@ static int check_shrink(const struct request *request, const struct layout *layo
 		return 0;
 	if (layout->kind == LAYOUT_WHOLE) {
 		message_fail(EXIT_FAILURE, request->arg,
-			     CANNOT ": a file system or the like (%s) has the whole disk, how far is not known",
+			     CANNOT ": of what has the whole disk (%s) the end is not known",
 			     layout->type);
 		message_hint("once that has been made smaller, --force does it");
 		return EXIT_FAILURE;
@@ -131,7 +131,7 @@ static void say(const struct request *request, u64 old, u64 size,
 	       request->dry_run ? "would be resized" : "resized", from, to,
 	       (unsigned long long)size);
 	if (layout->kind == LAYOUT_GPT)
-		printf("the backup of its GPT is not at the end of the disk then: 'sfdisk --relocate gpt-bak-std %s' puts it there\n",
+		printf("its GPT's backup has to move: 'sfdisk --relocate gpt-bak-std %s'\n",
 		       device);
 }
 
