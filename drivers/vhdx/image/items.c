@@ -7,6 +7,16 @@
 #include "internal.h"
 #include "items.h"
 
+#define LINKAGE_CHARS	(VHDX_GUID_CHARS + 2)
+
+static void print_linkage(char *text, const guid_t *guid)
+{
+	text[0] = '{';
+	vhdx_guid_print(text + 1, guid);
+	text[LINKAGE_CHARS - 1] = '}';
+	text[LINKAGE_CHARS] = '\0';
+}
+
 /**
  * vhdx_items_locator() - the parent locator of an image
  * @parent: its parent, open
@@ -23,19 +33,126 @@ int vhdx_items_locator(const struct vhdx_image *parent,
 		       const char *relative_path, const char *absolute_path,
 		       void *buf)
 {
-	char linkage[VHDX_GUID_CHARS + 3] = "{";
+	char linkage[LINKAGE_CHARS + 1];
 	const struct vhdx_locator_pair pair[3] = {
 		{ "parent_linkage", linkage },
 		{ "relative_path", relative_path },
 		{ "absolute_win32_path", absolute_path },
 	};
 
-	vhdx_guid_print(linkage + 1,
-			&vhdx_image_header(parent)->data_write_guid);
-	linkage[VHDX_GUID_CHARS + 1] = '}';
-	linkage[VHDX_GUID_CHARS + 2] = '\0';
+	print_linkage(linkage, &vhdx_image_header(parent)->data_write_guid);
 	return vhdx_locator_encode(pair, absolute_path ? 3 : 2, buf,
 				   VHDX_MAX_NEW_LOCATOR);
+}
+
+/**
+ * struct locator_text - a parent locator as pairs of texts
+ * @pair: of which @count
+ * @count: keys
+ * @length: bytes of all texts together, as UTF-8 with a NUL each
+ * @text: those
+ * @linkage: the value of parent_linkage
+ * @linkage2: that of parent_linkage2
+ */
+struct locator_text {
+	struct vhdx_locator_pair pair[VHDX_MAX_LOCATOR_KEYS + 1];
+	u32 count;
+	size_t length;
+	char *text;
+	char linkage[LINKAGE_CHARS + 1];
+	char linkage2[LINKAGE_CHARS + 1];
+};
+
+static void add_pair(struct locator_text *text, const char *key,
+		     const char *value)
+{
+	text->pair[text->count].key = key;
+	text->pair[text->count].value = value;
+	text->count++;
+}
+
+/* A text of the locator is valid UTF-16, and three bytes of UTF-8 at most each. */
+static size_t text_room(const struct vhdx_locator *locator)
+{
+	struct vhdx_locator_entry entry;
+	size_t room = 0;
+	u32 i;
+
+	for (i = 0; i < locator->count; i++) {
+		vhdx_locator_entry(locator, i, &entry);
+		room += 3 * (entry.key_chars + entry.value_chars) + 2;
+	}
+	return room;
+}
+
+static const char *take_text(struct locator_text *text, size_t room,
+			     const void *utf16, u32 chars)
+{
+	const char *taken = text->text + text->length;
+
+	text->length += vhdx_utf16_to_utf8(text->text + text->length,
+					   room - text->length, utf16, chars,
+					   true) + 1;
+	return taken;
+}
+
+/* All but the linkages, in their order. */
+static int take_others(struct locator_text *text,
+		       const struct vhdx_locator *locator)
+{
+	size_t room = text_room(locator);
+	struct vhdx_locator_entry entry;
+	const char *key, *value;
+	u32 i;
+
+	text->text = kvmalloc(room, GFP_KERNEL);
+	if (!text->text)
+		return -ENOMEM;
+	for (i = 0; i < locator->count; i++) {
+		vhdx_locator_entry(locator, i, &entry);
+		key = take_text(text, room, entry.key, entry.key_chars);
+		value = take_text(text, room, entry.value, entry.value_chars);
+		if (strcmp(key, "parent_linkage") &&
+		    strcmp(key, "parent_linkage2"))
+			add_pair(text, key, value);
+	}
+	return 0;
+}
+
+/**
+ * vhdx_items_relink() - the parent locator of an image, with other linkages
+ * @img: a differencing image
+ * @linkage: its parent has this DataWriteGuid
+ * @linkage2: or this; NULL: nothing else
+ * @buf: receives VHDX_MAX_METADATA_ITEM_SIZE bytes at most
+ *
+ * Context: process context, may sleep.
+ * Return: bytes of the item; -E2BIG, -ENAMETOOLONG: too many keys, too long;
+ * -ENOMEM. MS-VHDX 2.6.2.6.3.
+ */
+int vhdx_items_relink(const struct vhdx_image *img, const guid_t *linkage,
+		      const guid_t *linkage2, void *buf)
+{
+	struct locator_text *text = kvzalloc(sizeof(*text), GFP_KERNEL);
+	int ret;
+
+	if (!text)
+		return -ENOMEM;
+	print_linkage(text->linkage, linkage);
+	add_pair(text, "parent_linkage", text->linkage);
+	if (linkage2) {
+		print_linkage(text->linkage2, linkage2);
+		add_pair(text, "parent_linkage2", text->linkage2);
+	}
+	ret = take_others(text, &img->locator);
+	if (!ret && text->count > VHDX_MAX_LOCATOR_KEYS)
+		ret = -E2BIG;
+	if (!ret)
+		ret = vhdx_locator_encode(text->pair, text->count, buf,
+					  VHDX_MAX_METADATA_ITEM_SIZE);
+	kvfree(text->text);
+	kvfree(text);
+	return ret;
 }
 
 /*
@@ -141,6 +258,26 @@ int vhdx_items_replace(struct vhdx_image *img, struct vhdx_edit *edit,
 	if (ret || (found->offset == old_offset && found->length == old_length))
 		return ret;
 	return write_table(img, edit, entry_at(i), entry_at(i + 1));
+}
+
+/**
+ * vhdx_items_replace_value() - put another value of an item of fixed size into an edit
+ * @img: as for vhdx_items_replace()
+ * @edit: of it
+ * @id: of the item
+ * @metadata: with the value
+ *
+ * Context: process context, may sleep.
+ * Return: as vhdx_items_replace().
+ */
+int vhdx_items_replace_value(struct vhdx_image *img, struct vhdx_edit *edit,
+			     const guid_t *id,
+			     const struct vhdx_metadata *metadata)
+{
+	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
+	u32 length = vhdx_metadata_item_encode(id, metadata, buf);
+
+	return vhdx_items_replace(img, edit, id, buf, length);
 }
 
 /* U32_MAX: there is none. */

@@ -18,10 +18,15 @@ struct vhdx_edit;
 int vhdx_items_locator(const struct vhdx_image *parent,
 		       const char *relative_path, const char *absolute_path,
 		       void *buf);
+int vhdx_items_relink(const struct vhdx_image *img, const guid_t *linkage,
+		      const guid_t *linkage2, void *buf);
 int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,
 		   const struct vhdx_metadata_item *item, const void *buf);
 int vhdx_items_drop(struct vhdx_image *img, struct vhdx_edit *edit, u32 i);
 int vhdx_items_replace(struct vhdx_image *img, struct vhdx_edit *edit,
 		       const guid_t *id, const void *buf, u32 length);
+int vhdx_items_replace_value(struct vhdx_image *img, struct vhdx_edit *edit,
+			     const guid_t *id,
+			     const struct vhdx_metadata *metadata);
 
 #endif

@@ -32,114 +32,6 @@
 
 /* --- who the parent is ---------------------------------------------------------- */
 
-#define LINKAGE_CHARS	(VHDX_GUID_CHARS + 2)
-
-/**
- * struct locator_text - a parent locator as pairs of texts
- * @pair: of which @count
- * @count: keys
- * @length: bytes of all texts together, as UTF-8 with a NUL each
- * @text: those
- * @linkage: the value of parent_linkage
- * @linkage2: that of parent_linkage2
- */
-struct locator_text {
-	struct vhdx_locator_pair pair[VHDX_MAX_LOCATOR_KEYS + 1];
-	u32 count;
-	size_t length;
-	char *text;
-	char linkage[LINKAGE_CHARS + 1];
-	char linkage2[LINKAGE_CHARS + 1];
-};
-
-static void print_linkage(char *text, const guid_t *guid)
-{
-	text[0] = '{';
-	vhdx_guid_print(text + 1, guid);
-	text[LINKAGE_CHARS - 1] = '}';
-	text[LINKAGE_CHARS] = '\0';
-}
-
-static void add_pair(struct locator_text *text, const char *key,
-		     const char *value)
-{
-	text->pair[text->count].key = key;
-	text->pair[text->count].value = value;
-	text->count++;
-}
-
-/* A text of the locator is valid UTF-16, and three bytes of UTF-8 at most each. */
-static size_t text_room(const struct vhdx_locator *locator)
-{
-	struct vhdx_locator_entry entry;
-	size_t room = 0;
-	u32 i;
-
-	for (i = 0; i < locator->count; i++) {
-		vhdx_locator_entry(locator, i, &entry);
-		room += 3 * (entry.key_chars + entry.value_chars) + 2;
-	}
-	return room;
-}
-
-static const char *take_text(struct locator_text *text, size_t room,
-			     const void *utf16, u32 chars)
-{
-	const char *taken = text->text + text->length;
-
-	text->length += vhdx_utf16_to_utf8(text->text + text->length,
-					   room - text->length, utf16, chars,
-					   true) + 1;
-	return taken;
-}
-
-/* All but the linkages, in their order. */
-static int take_others(struct locator_text *text,
-		       const struct vhdx_locator *locator)
-{
-	size_t room = text_room(locator);
-	struct vhdx_locator_entry entry;
-	const char *key, *value;
-	u32 i;
-
-	text->text = kvmalloc(room, GFP_KERNEL);
-	if (!text->text)
-		return -ENOMEM;
-	for (i = 0; i < locator->count; i++) {
-		vhdx_locator_entry(locator, i, &entry);
-		key = take_text(text, room, entry.key, entry.key_chars);
-		value = take_text(text, room, entry.value, entry.value_chars);
-		if (strcmp(key, "parent_linkage") &&
-		    strcmp(key, "parent_linkage2"))
-			add_pair(text, key, value);
-	}
-	return 0;
-}
-
-static int make_locator(const struct vhdx_image *child, const guid_t *linkage,
-			const guid_t *linkage2, void *buf, u32 size)
-{
-	struct locator_text *text = kvzalloc(sizeof(*text), GFP_KERNEL);
-	int ret;
-
-	if (!text)
-		return -ENOMEM;
-	print_linkage(text->linkage, linkage);
-	add_pair(text, "parent_linkage", text->linkage);
-	if (linkage2) {
-		print_linkage(text->linkage2, linkage2);
-		add_pair(text, "parent_linkage2", text->linkage2);
-	}
-	ret = take_others(text, &child->locator);
-	if (!ret && text->count > VHDX_MAX_LOCATOR_KEYS)
-		ret = -E2BIG;
-	if (!ret)
-		ret = vhdx_locator_encode(text->pair, text->count, buf, size);
-	kvfree(text->text);
-	kvfree(text);
-	return ret;
-}
-
 static int set_locator(struct vhdx_image *child, const void *buf, u32 length)
 {
 	struct vhdx_edit *edit = NULL;
@@ -177,8 +69,7 @@ int vhdx_merge_link(struct vhdx_image *child, const guid_t *linkage,
 	int ret = -ENOMEM;
 
 	if (buf)
-		ret = make_locator(child, linkage, linkage2, buf,
-				   VHDX_MAX_METADATA_ITEM_SIZE);
+		ret = vhdx_items_relink(child, linkage, linkage2, buf);
 	if (ret > 0)
 		ret = set_locator(child, buf, ret);
 	kvfree(buf);

@@ -23,6 +23,7 @@
 #include "block_map.h"
 #include "edit.h"
 #include "internal.h"
+#include "items.h"
 #include "journal.h"
 #include "resize.h"
 
@@ -62,17 +63,14 @@ static u64 bat_bytes(const struct vhdx_geometry *geo)
 
 /* --- the size ----------------------------------------------------------------------- */
 
-static const struct vhdx_metadata_item *size_item(const struct resize *r)
-{
-	return vhdx_metadata_find(r->img->metadata_table,
-				  &vhdx_guid_virtual_disk_size);
-}
-
 /* By the rules that an image is opened by. */
 static int check_size(struct resize *r, u64 size)
 {
 	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
 	u64 offset = r->img->metadata_region->file_offset;
+	const struct vhdx_metadata_item *item =
+		vhdx_metadata_find(r->img->metadata_table,
+				   &vhdx_guid_virtual_disk_size);
 	struct vhdx_metadata decoded;
 	int ret;
 
@@ -80,8 +78,7 @@ static int check_size(struct resize *r, u64 size)
 	r->metadata.virtual_disk_size = size;
 	vhdx_metadata_item_encode(&vhdx_guid_virtual_disk_size, &r->metadata,
 				  buf);
-	ret = vhdx_metadata_item_decode(size_item(r), buf, offset, &decoded,
-					r->err);
+	ret = vhdx_metadata_item_decode(item, buf, offset, &decoded, r->err);
 	if (!ret)
 		ret = vhdx_metadata_check(&r->metadata, r->img->metadata_table,
 					  offset, r->err);
@@ -92,12 +89,9 @@ static int check_size(struct resize *r, u64 size)
 
 static int edit_size(struct resize *r)
 {
-	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
-	u32 length = vhdx_metadata_item_encode(&vhdx_guid_virtual_disk_size,
-					       &r->metadata, buf);
-
-	return vhdx_edit_write(r->edit, r->img->metadata_region->file_offset +
-			       size_item(r)->offset, buf, length);
+	return vhdx_items_replace_value(r->img, r->edit,
+					&vhdx_guid_virtual_disk_size,
+					&r->metadata);
 }
 
 /* --- growing ------------------------------------------------------------------------ */

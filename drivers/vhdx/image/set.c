@@ -68,15 +68,6 @@ static int put_locator(struct vhdx_image *img, struct vhdx_edit *edit,
 	return ret;
 }
 
-static int put_value(struct vhdx_image *img, struct vhdx_edit *edit,
-		     const struct vhdx_metadata *metadata, const guid_t *id)
-{
-	u8 buf[VHDX_METADATA_FIXED_ITEM_SIZE];
-	u32 length = vhdx_metadata_item_encode(id, metadata, buf);
-
-	return vhdx_items_replace(img, edit, id, buf, length);
-}
-
 static int put_all(struct vhdx_image *img, struct vhdx_edit *edit,
 		   const struct vhdx_set *set)
 {
@@ -88,12 +79,14 @@ static int put_all(struct vhdx_image *img, struct vhdx_edit *edit,
 	if (set->parent)
 		ret = put_locator(img, edit, set);
 	if (!ret && set->reset_disk_id)
-		ret = put_value(img, edit, &metadata,
-				&vhdx_guid_virtual_disk_id);
+		ret = vhdx_items_replace_value(img, edit,
+					       &vhdx_guid_virtual_disk_id,
+					       &metadata);
 	if (!ret && set->physical_sector_size &&
 	    set->physical_sector_size != img->metadata.physical_sector_size)
-		ret = put_value(img, edit, &metadata,
-				&vhdx_guid_physical_sector_size);
+		ret = vhdx_items_replace_value(img, edit,
+					       &vhdx_guid_physical_sector_size,
+					       &metadata);
 	return ret;
 }
 
