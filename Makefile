@@ -9,7 +9,7 @@
 # make matrix       the driver on the kernels of Debian's suites
 # make deb          Debian packages; make deb-check tries them out
 # make vm-shell     a prompt in a VM with the driver  [KERNEL=6.12]
-# make install      module through DKMS, tool, manual page, udev rules
+# make install      module through DKMS, tool, manual pages, udev rules
 # make dkms-install the module alone
 #
 # Everything that is built goes to build/. The module is built there too, from
@@ -188,6 +188,11 @@ install: install-tool dkms-install
 # mount and systemd look for these there alone.
 HELPERS	:= $(addprefix $(DESTDIR)/usr/sbin/,mount.vhdx umount.vhdx)
 SYSTEMD	:= $(DESTDIR)/usr/lib/systemd
+MAN	:= $(DESTDIR)$(PREFIX)/share/man
+MAN_SRC	:= $(wildcard tools/man/*.[1-9])
+# PAGE.8 is man8/PAGE.8
+MAN_PAGES := $(foreach page,$(notdir $(MAN_SRC)),\
+	$(MAN)/man$(lastword $(subst ., ,$(page)))/$(page))
 
 install-tool: $(B)/vhdxctl
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
@@ -196,11 +201,10 @@ install-tool: $(B)/vhdxctl
 		ln -sf $(PREFIX)/sbin/vhdxctl $$helper; \
 	done
 	install -D -m 0755 tools/systemd/vhdx.shutdown $(SYSTEMD)/system-shutdown/vhdx.shutdown
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 \
-		tools/vhdxctl/vhdxctl.8 tools/vhdxctl/mount.vhdx.8
-	ln -sf mount.vhdx.8 $(DESTDIR)$(PREFIX)/share/man/man8/umount.vhdx.8
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 tools/vhdxctl/vhdxtab.5
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man4 tools/vhdxctl/vhdx.4
+	for page in $(MAN_PAGES); do \
+		install -D -m 0644 tools/man/$${page##*/} $$page || exit; \
+	done
+	ln -sf mount.vhdx.8 $(MAN)/man8/umount.vhdx.8
 	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
 	install -D -m 0644 tools/udev/60-vhdx.rules \
@@ -214,11 +218,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) \
 		$(SYSTEMD)/system-generators/vhdx-generator \
 		$(SYSTEMD)/system-shutdown/vhdx.shutdown \
-		$(DESTDIR)$(PREFIX)/share/man/man5/vhdxtab.5 \
-		$(DESTDIR)$(PREFIX)/share/man/man4/vhdx.4 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/vhdxctl.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/mount.vhdx.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man8/umount.vhdx.8 \
+		$(MAN_PAGES) $(MAN)/man8/umount.vhdx.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \
 		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # vhdxctl as its users see it, as far as that needs neither the driver nor a
-# VM: usage, messages, exit codes, and all of info. Prints TAP.
+# VM: messages, exit codes, and all of info. Prints TAP.
 set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,40 +12,10 @@ samples=$top/../shared/images
 
 # --- the command line ------------------------------------------------------
 
-passes '--version says the version' "^vhdxctl $(cat "$top/VERSION")\$" --version
-passes '-V too' '^vhdxctl ' -V
-passes '--help lists the commands' '^  attach +' --help
-passes '-h too' '^Usage: vhdxctl ' -h
-passes 'help too' '^Usage: vhdxctl COMMAND' help
 fails 'no command' 64 'no command given'
 fails 'unknown command' 64 'frobnicate: unknown command' frobnicate
 fails 'a command misspelt: the right one is suggested' 64 "did you mean 'detach'" detahc
-fails 'help of an unknown command' 64 'nosuch: unknown command' help nosuch
 fails 'unknown option' 64 "'--frob'" --frob
-for command in attach detach list status info check dump create compact convert compare map merge mount umount doctor set; do
-	passes "$command --help" "^Usage: vhdxctl $command " $command --help
-	passes "help $command" "^Usage: vhdxctl $command " help $command
-	fails "$command with an unknown option" 64 "'--frob'" $command --frob
-	fails "$command with an unknown letter" 64 "'Z'" $command -Z
-done
-# On a terminal help is the manual page, where there is one.
-mkdir bin
-cat >bin/man <<-'SH'
-	#!/bin/sh
-	echo "man $* LESS=$LESS"
-SH
-chmod +x bin/man
-on_terminal() {
-	python3 -c 'import pty, sys
-sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$@" </dev/null >out 2>err
-	rc=$?
-}
-on_terminal env PATH="bin:$PATH" ./vhdxctl help detach
-[ "$rc" = 0 ] && grep -q '^man 8 vhdxctl LESS=.* +/^   detach\$' out
-ok 'help on a terminal opens the manual page' $?
-on_terminal "$(command -v env)" PATH=/nowhere ./vhdxctl help detach
-[ "$rc" = 0 ] && grep -q '^Usage: vhdxctl detach ' out
-ok 'without man it shows the usage' $?
 fails 'attach without an image' 64 'no image' attach -r
 fails 'attach with a mode of direct I/O that is none' 64 'attach: --direct-io=yes: not on, off or auto' attach --direct-io=yes a
 fails 'attach without the mode' 64 "'--direct-io' requires an argument" attach --direct-io
@@ -81,39 +51,6 @@ fails 'mount of an image that there is not' 66 'a: cannot open: No such' mount -
 fails 'umount without a folder' 64 'umount: no folder given' umount
 fails 'umount of two' 64 'umount: more than one folder' umount a b
 fails 'umount of what is not mounted' 66 'cannot unmount: nothing is mounted there' umount .
-
-# Every option of a help text is in the manual page and in the completion.
-for command in attach detach list status info check dump create compact convert compare map merge mount umount doctor set; do
-	ctl $command --help
-	grep -oE -- ' --[a-z-]+' out >options
-	while read -r option; do
-		sed 's/\\-/-/g; s/Fl -/--/g' "$top/tools/vhdxctl/vhdxctl.8" | grep -q -- "$option" &&
-			grep -E "^	$command:-" "$top/tools/vhdxctl/vhdxctl.bash" | grep -q -- "${option}[' ]"
-		ok "$command $option is in manual page and completion" $?
-	done <options
-done
-
-# completes NAME EXPECTED WORD...: what bash offers for the last word
-completes() {
-	completes_name=$1 completes_expected=$2
-	shift 2
-	rc=0
-	# shellcheck disable=SC2016 # for bash to expand
-	PATH=$work:$PATH bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-		compopt() { :; }; _vhdxctl; printf "%s\n" "${COMPREPLY[@]}"' \
-		"$top/tools/vhdxctl/vhdxctl.bash" "$@" >out 2>err
-	[ ! -s err ] && [ "$(sort out | tr '\n' ' ')" = "$completes_expected " ]
-	ok "$completes_name" $?
-}
-completes 'completion of a command' 'attach' vhdxctl att
-completes 'completion of an option' '--json' vhdxctl info --j
-completes 'completion of the value of an option' 'off on' vhdxctl attach --direct-io o
-completes 'and behind =' 'ignore' vhdxctl attach --discard = i
-completes 'completion of a type' 'dynamic fixed' vhdxctl create -t ''
-completes 'completion of an option of mount' 'noatime,vhdx.parent-dir= noatime,vhdx.parent= noatime,vhdx.part=' \
-	vhdxctl mount -o noatime,vhdx.pa
-completes 'completion of a column' 'BACK-FILE BACK-INO BACK-MAJ:MIN' vhdxctl list -o BACK
-completes 'completion of a second column' 'NAME,SIZE' vhdxctl list -o NAME,SI
 
 # --- images of qemu-img -----------------------------------------------------
 

@@ -104,7 +104,8 @@ const struct vhdxctl_command vhdxctl_doctor = {
 	.synopsis = "[OPTION]...",
 	.summary = "Find out what keeps the driver from working",
 	.help = "Looks at the module, its version and signature, the kernel's headers, what else\n"
-		"is installed, and the attached disks. The exit code is 1 where there is a problem.\n"
+		"is installed, and the attached disks. The exit code is 1 where there is a\n"
+		"problem.\n"
 		"\n"
 		"  -J, --json             JSON output\n"
 		"      --root DIR         look at the system whose files are in DIR\n",

@@ -200,11 +200,11 @@ static int run(int argc, char **argv)
 
 const struct vhdxctl_command vhdxctl_dump = {
 	.name = "dump",
-	.synopsis = "[OPTION]... [headers|regions|metadata|bat|log|locator]... IMAGE",
+	.synopsis = "[OPTION]... [SECTION]... IMAGE",
 	.summary = "Show the structures of an image as they lie in its file",
 	.help = "Needs neither root nor the driver. Damaged structures are shown too, with what\n"
-		"is wrong with them; a dirty log is not replayed. Without a section: all but\n"
-		"bat and log.\n"
+		"is wrong with them; a dirty log is not replayed. SECTION is headers, regions,\n"
+		"metadata, bat, log or locator; without one: all but bat and log.\n"
 		"\n"
 		"  -J, --json             JSON output; sizes are in bytes\n",
 	.run = run,

@@ -396,20 +396,19 @@ static int run(int argc, char **argv)
 
 const struct vhdxctl_command vhdxctl_resize = {
 	.name = "resize",
-	.synopsis = "[OPTION]... DEVICE|IMAGE SIZE|+SIZE|-SIZE|--minimum",
-	.summary = "Make the disk of an image larger, also while it is attached, or smaller",
-	.help =
-	"SIZE is in bytes, or has a suffix such as G; with + or - it is added or taken\n"
-	"away. What is on the disk stays as it is, its partitions and file systems too.\n"
-	"\n"
-	"Options:\n"
-	"      --shrink           the disk may become smaller\n"
-	"      --minimum          as small as its partitions allow\n"
-	"      --force            cut off what is behind the new end\n"
-	"      --allow-parent-write  also when another image has it as its parent\n"
-	"      --parent FILE      this is its parent; once more for that one's parent ...\n"
-	"      --parent-dir DIR   look for parents in this folder, too\n"
-	"  -n, --dry-run          only say what would be done\n"
-	"  -q, --quiet            say nothing\n",
+	.synopsis = "[OPTION]... DEV|IMAGE SIZE|+SIZE|-SIZE|--minimum",
+	.summary = "Give the disk of an image another size, also while it is attached",
+	.help = "SIZE is in bytes, or has a suffix such as G; with + or - it is added or taken\n"
+		"away. What is on the disk stays as it is, its partitions and file systems too.\n"
+		"\n"
+		"      --shrink           the disk may become smaller\n"
+		"      --minimum          as small as its partitions allow\n"
+		"      --force            cut off what is behind the new end\n"
+		"      --allow-parent-write\n"
+		"                         also when another image has it as its parent\n"
+		"      --parent FILE      this is its parent; once more for that one's parent ...\n"
+		"      --parent-dir DIR   look for parents here too; can be given several times\n"
+		"  -n, --dry-run          only say what would be done\n"
+		"  -q, --quiet            say nothing\n",
 	.run = run,
 };

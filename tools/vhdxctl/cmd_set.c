@@ -257,7 +257,7 @@ const struct vhdxctl_command vhdxctl_set = {
 		"                         even if it is not the one that the image was made from\n"
 		"      --reset-disk-id    a new id, as a copy needs it beside its original\n"
 		"      --phys-sector SIZE\n"
-		"                         the physical sectors that the disk tells of: 512 or 4096\n"
+		"                         physical sectors that the disk tells of: 512 or 4096\n"
 		"  -n, --dry-run          change nothing, only say what would be\n",
 	.run = run,
 };

@@ -230,7 +230,7 @@ int vhdxctl_umount_helper(int argc, char **argv)
 const struct vhdxctl_command vhdxctl_umount = {
 	.name = "umount",
 	.synopsis = "[OPTION]... DIR",
-	.summary = "Unmount it, and wait until the image is let go of",
+	.summary = "Unmount a file system of an image, and wait until that is let go of",
 	.help = "A disk that was attached by mount is gone then, unless something else of it is\n"
 		"mounted.\n"
 		"\n"

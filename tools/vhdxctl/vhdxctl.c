@@ -3,11 +3,14 @@
  * vhdxctl: attach VHDX images as block devices, look into them, check, make and
  * convert them.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -107,20 +110,38 @@ static int show_help(void)
 	return EXIT_SUCCESS;
 }
 
-/*
- * On a terminal the manual page, where it tells of the command. Comes back when
- * that cannot be had.
- */
+/* Whether man finds the page, without a word of it. */
+static bool has_page(char *page)
+{
+	char *const argv[] = { "man", "-w", "8", page, NULL };
+	posix_spawn_file_actions_t actions;
+	bool found = false;
+	int status;
+	pid_t pid;
+
+	if (posix_spawn_file_actions_init(&actions))
+		return false;
+	if (!posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO,
+					      "/dev/null", O_WRONLY, 0) &&
+	    !posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO,
+					      STDERR_FILENO) &&
+	    !posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ))
+		found = waitpid(pid, &status, 0) == pid && !status;
+	posix_spawn_file_actions_destroy(&actions);
+	return found;
+}
+
+/* On a terminal the command's manual page. Comes back when there is none. */
 static void show_page(const char *name)
 {
-	const char *less = getenv("LESS") ?: "";
-	char *at = text_printf("%s +/^   %s$", less, name);
+	char *page;
 
-	if (isatty(STDOUT_FILENO)) {
-		setenv("LESS", at, 1);
-		execlp("man", "man", "8", "vhdxctl", NULL);
-	}
-	free(at);
+	if (!isatty(STDOUT_FILENO))
+		return;
+	page = text_printf("vhdxctl-%s", name);
+	if (has_page(page))
+		execlp("man", "man", "8", page, NULL);
+	free(page);
 }
 
 /**
