@@ -77,6 +77,8 @@ u64 resize_large_look(struct files *files);
 
 /* crash_tools_merge.c */
 void merge_build(struct files *files);
+void merge_grow_build(struct files *files);
+void merge_shrink_build(struct files *files);
 int merge_run(struct files *files);
 u64 merge_look(struct files *files);
 u64 merge_look_at_end(struct files *files);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A merge, for the crash enumerator: a child's data goes into its parent, and who
- * reads the child sees none of it.
+ * reads the child sees none of it, whose disk may have another size.
  */
 #include "crash_tools.h"
 #include "image/merge.h"
+#include "image/resize.h"
 #include "image/sync.h"
 
 enum {
@@ -12,14 +13,12 @@ enum {
 	CHILD,
 };
 
-/**
- * merge_build() - a child above its parent
- * @files: receives both
- *
- * Blocks of two sizes, data and zeros of the child over data, zeros and nothing of
- * the parent; the child's sectors are of another physical size.
+/*
+ * A child above its parent. Blocks of two sizes, data and zeros of the child over
+ * data, zeros and nothing of the parent; the child's sectors are of another physical
+ * size.
  */
-void merge_build(struct files *files)
+static void build_pair(struct files *files, u64 parent_size, u64 child_size)
 {
 	static const struct builder_block below[] = {
 		{ .block = 0, .state = 6, .offset = BUILDER_PLACE },
@@ -44,14 +43,13 @@ void merge_build(struct files *files)
 	struct builder parent, child;
 
 	builder_init(&parent);
-	parent.disk_size = 12 * MIB;
+	parent.disk_size = parent_size;
 	parent.block = below;
 	parent.blocks = ARRAY_SIZE(below);
 	parent.data_bytes = 2 * SECTOR;
 	parent.data_write_guid = builder_guid(1);
 	builder_init(&child);
 	child.seed = 7;
-	child.disk_size = parent.disk_size;
 	child.block_size = 2 * MIB;
 	child.physical_sector_size = 512;
 	child.block = above;
@@ -61,9 +59,39 @@ void merge_build(struct files *files)
 	child.data_bytes = 2 * SECTOR;
 	child.data_write_guid = builder_guid(2);
 	builder_set_parent(&child, &parent);
+	child.disk_size = child_size;
 	files->n = 0;
 	build_image(files, &parent);
 	build_image(files, &child);
+}
+
+/**
+ * merge_build() - a child above its parent
+ * @files: receives both
+ */
+void merge_build(struct files *files)
+{
+	build_pair(files, 12 * MIB, 12 * MIB);
+}
+
+/**
+ * merge_grow_build() - likewise, and the child is larger
+ * @files: receives both
+ *
+ * The parent's last block is there, and holds what lies past the disk's end.
+ */
+void merge_grow_build(struct files *files)
+{
+	build_pair(files, 6 * MIB - SECTOR, 12 * MIB);
+}
+
+/**
+ * merge_shrink_build() - likewise, and the child is smaller
+ * @files: receives both
+ */
+void merge_shrink_build(struct files *files)
+{
+	build_pair(files, 12 * MIB, 9 * MIB + 3 * SECTOR);
 }
 
 static int set_link(struct files *files, const guid_t *linkage,
@@ -89,13 +117,38 @@ static guid_t identity(struct files *files)
 	return guid;
 }
 
-static int merge(struct files *files, const guid_t *next)
+static u64 size_of(struct files *files, u32 which)
+{
+	struct vhdx_image *img = open_file(&files->disk[which], NULL, 0);
+	u64 size = img->metadata.virtual_disk_size;
+
+	vhdx_image_close(img);
+	return size;
+}
+
+static int resize(struct files *files, const guid_t *next)
+{
+	struct vhdx_image *into = open_file(&files->disk[PARENT], NULL,
+					    VHDX_OPEN_WRITE);
+	struct vhdx_error error;
+	int ret;
+
+	into->next_data_write_guid = *next;
+	ret = vhdx_image_resize(into, size_of(files, CHILD), &error);
+	if (!ret)
+		ret = vhdx_image_finish(into);
+	if (!ret)
+		ret = vhdx_image_give_back(into, true);
+	vhdx_image_close(into);
+	return ret;
+}
+
+static int merge_blocks(struct files *files, const guid_t *next)
 {
 	struct vhdx_image *into = open_file(&files->disk[PARENT], NULL,
 					    VHDX_OPEN_WRITE);
 	struct vhdx_image *top = open_file(&files->disk[CHILD], into, 0);
 	struct vhdx_merge merge = { };
-	struct vhdx_error error;
 	int ret;
 
 	into->next_data_write_guid = *next;
@@ -103,8 +156,21 @@ static int merge(struct files *files, const guid_t *next)
 	ret = vhdx_merge_blocks(top, into, &merge);
 	if (!ret)
 		ret = vhdx_image_finish(into);
-	if (!ret)
-		ret = vhdx_merge_items(top, into, &error);
+	vhdx_image_close(top);
+	vhdx_image_close(into);
+	return ret;
+}
+
+static int merge_items(struct files *files, const guid_t *next)
+{
+	struct vhdx_image *into = open_file(&files->disk[PARENT], NULL,
+					    VHDX_OPEN_WRITE);
+	struct vhdx_image *top = open_file(&files->disk[CHILD], into, 0);
+	struct vhdx_error error;
+	int ret;
+
+	into->next_data_write_guid = *next;
+	ret = vhdx_merge_items(top, into, &error);
 	if (!ret)
 		ret = vhdx_image_finish(into);
 	vhdx_image_close(top);
@@ -118,13 +184,20 @@ static int merge(struct files *files, const guid_t *next)
  */
 int merge_run(struct files *files)
 {
+	u64 size = size_of(files, CHILD), below = size_of(files, PARENT);
 	guid_t old = identity(files), next;
 	int ret;
 
 	guid_gen(&next);
 	ret = set_link(files, &old, &next);
+	if (!ret && size > below)
+		ret = resize(files, &next);
 	if (!ret)
-		ret = merge(files, &next);
+		ret = merge_blocks(files, &next);
+	if (!ret && size < below)
+		ret = resize(files, &next);
+	if (!ret)
+		ret = merge_items(files, &next);
 	if (!ret)
 		ret = set_link(files, &next, NULL);
 	return ret;

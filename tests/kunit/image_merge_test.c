@@ -11,6 +11,7 @@
 #include "image/internal.h"
 #include "image/items.h"
 #include "image/merge.h"
+#include "image/resize.h"
 #include "image/sync.h"
 
 #define MIB	VHDX_MIB
@@ -49,13 +50,15 @@ static struct family *new_family(struct kunit *test)
 	return f;
 }
 
-static struct family *draw(struct kunit *test, u64 seed, u32 parents, u32 into)
+/* With @plain all disks have one size. */
+static struct family *draw(struct kunit *test, u64 seed, u32 parents, u32 into,
+			   bool plain)
 {
 	struct family *f = new_family(test);
 	u32 i;
 
 	KUNIT_ASSERT_EQ(test, 0, builder_chain_init(&f->chain, seed, parents,
-						    24 * MIB, 512, true));
+						    24 * MIB, 512, plain));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_chain,
 							   &f->chain));
 	f->top = parents;
@@ -111,6 +114,8 @@ static void check_merged(struct kunit *test, struct family *f)
 	KUNIT_ASSERT_EQ(test, 0, open_all(f, false));
 	guest_check_built(test, f->img[f->into], f->b[f->top], 0,
 			  f->b[f->top]->disk_size);
+	KUNIT_EXPECT_EQ(test, f->img[f->into]->metadata.virtual_disk_size,
+			f->b[f->top]->disk_size);
 	KUNIT_EXPECT_FALSE(test, f->img[f->into + 1]->locator.has_parent_linkage2);
 	close_all(f);
 }
@@ -147,23 +152,67 @@ static int identity(struct family *f, guid_t *guid)
 	return 0;
 }
 
-static int merge_open(struct family *f, struct vhdx_merge *merge,
-		      const guid_t *next)
+static int open_into(struct family *f, const guid_t *next)
+{
+	int ret = open_all(f, true);
+
+	if (ret)
+		return ret;
+	f->img[f->into]->next_data_write_guid = *next;
+	f->img[f->into]->growth_step = 4 * MIB;
+	vhdx_sync_init(f->img[f->into]);
+	return 0;
+}
+
+/* It does not know its new size, and is opened again. */
+static int resize_into(struct family *f, const guid_t *next)
 {
 	struct vhdx_image *into = f->img[f->into];
 	struct vhdx_error err;
 	int ret, last;
 
-	into->next_data_write_guid = *next;
-	into->growth_step = 4 * MIB;
-	vhdx_sync_init(into);
-	ret = vhdx_merge_blocks(f->img[f->top], into, merge);
+	ret = vhdx_image_resize(into, f->img[f->top]->metadata.virtual_disk_size,
+				&err);
 	last = vhdx_image_finish(into);
+	close_all(f);
 	if (!ret)
 		ret = last;
+	return ret ? : open_into(f, next);
+}
+
+static int blocks_into(struct family *f, struct vhdx_merge *merge)
+{
+	struct vhdx_image *into = f->img[f->into];
+	int ret, last;
+
+	ret = vhdx_merge_blocks(f->img[f->top], into, merge);
+	last = vhdx_image_finish(into);
+	return ret ? : last;
+}
+
+static int items_into(struct family *f)
+{
+	struct vhdx_image *into = f->img[f->into];
+	struct vhdx_error err;
+
+	return vhdx_merge_items(f->img[f->top], into, &err) ? :
+	       vhdx_image_finish(into);
+}
+
+static int merge_open(struct family *f, struct vhdx_merge *merge,
+		      const guid_t *next)
+{
+	u64 size = f->img[f->top]->metadata.virtual_disk_size;
+	u64 below = f->img[f->into]->metadata.virtual_disk_size;
+	int ret = 0;
+
+	if (size > below)
+		ret = resize_into(f, next);
 	if (!ret)
-		ret = vhdx_merge_items(f->img[f->top], into, &err);
-	return ret ? : vhdx_image_finish(into);
+		ret = blocks_into(f, merge);
+	if (!ret && size < below)
+		ret = resize_into(f, next);
+	return ret ? : items_into(f);
 }
 
 static int merge_all(struct family *f, struct vhdx_merge *merge)
@@ -176,7 +225,7 @@ static int merge_all(struct family *f, struct vhdx_merge *merge)
 	if (!ret)
 		ret = set_link(f, &old, &next);
 	if (!ret)
-		ret = open_all(f, true);
+		ret = open_into(f, &next);
 	if (ret)
 		return ret;
 	ret = merge_open(f, merge, &next);
@@ -193,7 +242,8 @@ static void merge_chains(struct kunit *test)
 
 	for (parents = 1; parents < LEVELS; parents++)
 		for (into = 0; into < parents; into++, seed++) {
-			struct family *f = draw(test, seed, parents, into);
+			struct family *f = draw(test, seed, parents, into,
+						true);
 
 			kunit_info(test, "seed %llu: %u parents, into %u",
 				   seed, parents, into);
@@ -204,6 +254,46 @@ static void merge_chains(struct kunit *test)
 		}
 }
 
+/*
+ * Disks of other sizes: the one below gets that of the top. It cannot grow above one
+ * that is larger, and the chain stays as it is.
+ */
+static void merge_sizes(struct kunit *test)
+{
+	u32 grown = 0, shrunk = 0, refused = 0;
+	struct vhdx_merge merge = { };
+	u32 parents, into;
+	u64 seed;
+
+	for (seed = 100; seed < 113; seed++) {
+		struct family *f;
+		u64 size, below;
+		bool refuse;
+
+		parents = 1 + seed % (LEVELS - 1);
+		into = seed / (LEVELS - 1) % parents;
+		f = draw(test, seed, parents, into, false);
+		size = f->b[parents]->disk_size;
+		below = f->b[into]->disk_size;
+		refuse = size > below && into &&
+			 f->b[into - 1]->disk_size > below;
+		grown += size > below && !refuse;
+		shrunk += size < below;
+		refused += refuse;
+		kunit_info(test, "seed %llu: %u parents, into %u, %llu to %llu",
+			   seed, parents, into, below, size);
+		check_chain(test, f, true);
+		KUNIT_ASSERT_EQ(test, refuse ? -EOPNOTSUPP : 0,
+				merge_all(f, &merge));
+		check_chain(test, f, true);
+		if (!refuse)
+			check_merged(test, f);
+	}
+	KUNIT_EXPECT_GT(test, grown, 2);
+	KUNIT_EXPECT_GT(test, shrunk, 2);
+	KUNIT_EXPECT_GT(test, refused, 0);
+}
+
 static void count_bytes(struct vhdx_merge *merge, u64 bytes)
 {
 	*(u64 *)merge->ctx += bytes;
@@ -212,7 +302,7 @@ static void count_bytes(struct vhdx_merge *merge, u64 bytes)
 /* What it says beforehand is what it copies, and measuring changes nothing. */
 static void merge_measured(struct kunit *test)
 {
-	struct family *f = draw(test, 20, 2, 0);
+	struct family *f = draw(test, 20, 2, 0, true);
 	u64 said = 0, copied = 0;
 	struct vhdx_merge merge = { .progress = count_bytes, .ctx = &copied };
 	u32 checksum = memfile_checksum(f->mf[0]);
@@ -467,8 +557,8 @@ static void items_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, checksum, memfile_checksum(f->mf[0]));
 }
 
-/* As small as it can be, for what is done many times. */
-static struct family *small(struct kunit *test)
+/* As small as it can be, for what is done many times; the size of the disk below. */
+static struct family *small(struct kunit *test, u64 below_size)
 {
 	static const struct builder_block below[] = {
 		{ 0, 6, BUILDER_PLACE }, { 3, 6, BUILDER_PLACE },
@@ -482,14 +572,14 @@ static struct family *small(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	pair_init(b);
 	b[0].block = below;
-	b[0].blocks = ARRAY_SIZE(below);
+	b[0].blocks = ARRAY_SIZE(below) - (below_size <= 3 * MIB);
 	b[1].block = above;
 	b[1].blocks = ARRAY_SIZE(above);
 	b[1].physical_sector_size = 512;
-	for (i = 0; i < 2; i++) {
-		b[i].disk_size = 4 * MIB;
+	for (i = 0; i < 2; i++)
 		b[i].data_bytes = 4096;
-	}
+	b[0].disk_size = below_size;
+	b[1].disk_size = 4 * MIB;
 	return pair(test, b);
 }
 
@@ -507,7 +597,7 @@ static void merge_stopped(struct kunit *test)
 	u32 n;
 
 	for (n = 0; ret; n++) {
-		struct family *f = small(test);
+		struct family *f = small(test, 4 * MIB);
 		u32 left = n;
 		struct vhdx_merge merge = { .stop = stop_after, .ctx = &left };
 		struct vhdx_merge rest = { };
@@ -523,13 +613,13 @@ static void merge_stopped(struct kunit *test)
 }
 
 /* Each operation on a file fails once. */
-static void fail_each_op(struct kunit *test, u32 level)
+static void fail_each_op(struct kunit *test, u32 level, u64 below_size)
 {
 	bool done = false;
 	u64 n;
 
 	for (n = 1; !done; n++) {
-		struct family *f = small(test);
+		struct family *f = small(test, below_size);
 		struct vhdx_merge merge = { };
 
 		memfile_count_from_zero(f->mf[level]);
@@ -547,16 +637,27 @@ static void fail_each_op(struct kunit *test, u32 level)
 
 static void merge_fail_parent(struct kunit *test)
 {
-	fail_each_op(test, 0);
+	fail_each_op(test, 0, 4 * MIB);
 }
 
 static void merge_fail_child(struct kunit *test)
 {
-	fail_each_op(test, 1);
+	fail_each_op(test, 1, 4 * MIB);
+}
+
+static void merge_fail_smaller_parent(struct kunit *test)
+{
+	fail_each_op(test, 0, MIB - 4096);
+}
+
+static void merge_fail_larger_parent(struct kunit *test)
+{
+	fail_each_op(test, 0, 6 * MIB);
 }
 
 static struct kunit_case image_merge_cases[] = {
 	KUNIT_CASE(merge_chains),
+	KUNIT_CASE(merge_sizes),
 	KUNIT_CASE(merge_measured),
 	KUNIT_CASE(merge_zeros),
 	KUNIT_CASE(merge_links),
@@ -565,6 +666,8 @@ static struct kunit_case image_merge_cases[] = {
 	KUNIT_CASE(merge_stopped),
 	KUNIT_CASE(merge_fail_parent),
 	KUNIT_CASE(merge_fail_child),
+	KUNIT_CASE(merge_fail_smaller_parent),
+	KUNIT_CASE(merge_fail_larger_parent),
 	{}
 };
 

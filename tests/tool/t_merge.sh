@@ -131,6 +131,79 @@ open("child.vhdx", "wb").write(data.replace(old, sys.argv[1].encode("utf-16-le")
 	ok 'and a fixed one keeps its length' $?
 done
 
+# --- disks of other sizes ----------------------------------------------------------------
+
+# disk_size IMAGE: bytes
+disk_size() {
+	./vhdxctl info --json "$1" | sed -n 's/.*"virtual-size": \([0-9]*\).*/\1/p' | head -n 1
+}
+
+# sizes PARENT CHILD [OPTION]...: s/child.vhdx, s.raw is what it shows, above s/parent.vhdx
+sizes() {
+	sizes_parent=$1 sizes_child=$2
+	shift 2
+	rm -rf s s.raw why
+	mkdir s
+	mkvhdx --size "$sizes_parent" --block 1M "$@" s/parent.vhdx &&
+		mkvhdx --size "$sizes_child" --block 2M --blocks 0:7,1,9:7,10:2 --seed 3 --differencing s/child.vhdx &&
+		./vhdxctl convert -O raw s/child.vhdx s.raw 2>>why
+}
+
+sizes 32M $((48 << 20)) --blocks 1,2,31
+before=$(sha256sum s/*)
+passes 'into a smaller disk: what it would be' \
+	'^its disk would get the size of the other: 48 MiB \(50331648 bytes\)$' merge -n s/child.vhdx
+[ "$before" = "$(sha256sum s/*)" ]
+ok 'nothing has changed' $?
+passes 'and that' '^its disk has got the size of the other: 48 MiB \(50331648 bytes\)$' merge s/child.vhdx
+[ "$(disk_size s/parent.vhdx)" = 50331648 ] && shows s/child.vhdx s.raw && alone s/parent.vhdx s.raw &&
+	clean s/child.vhdx
+ok 'it has grown, and shows what the child does, to all readers' $?
+passes 'once more' 'merged into .*/s/parent.vhdx$' merge s/child.vhdx
+! grep -q 'its disk' out && shows s/child.vhdx s.raw && alone s/parent.vhdx s.raw
+ok 'shows the same, and the sizes are no matter any more' $?
+
+sizes 48M $(((20 << 20) + 4096)) --blocks 1,2,20,21,40
+passes 'into a larger disk' '^its disk has got the size of the other: ' merge s/child.vhdx
+[ "$(disk_size s/parent.vhdx)" = 20975616 ] && shows s/child.vhdx s.raw && alone s/parent.vhdx s.raw &&
+	clean s/child.vhdx
+ok 'it has shrunk, and shows what the child does, to all readers' $?
+truncate -s 48M s.raw
+./vhdxctl resize -q --allow-parent-write s/parent.vhdx 48M 2>err && alone s/parent.vhdx s.raw
+ok 'what was behind the new end does not come back' $?
+
+for parent in 24M 40M; do
+	sizes $parent 32M --fixed --state 6
+	ctl merge --delete -q s/child.vhdx
+	[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ] && [ "$(echo s/*)" = s/parent.vhdx ] &&
+		[ "$(disk_size s/parent.vhdx)" = 33554432 ] && alone s/parent.vhdx s.raw && clean s/parent.vhdx
+	ok "into a fixed one of $parent, without a word" $?
+done
+
+for seed in 20 21 22 23; do
+	rm -rf c c.raw why
+	mkdir c
+	mkvhdx --chain 3 --size 64M --seed $seed c && ./vhdxctl convert -O raw c/3.vhdx c.raw 2>>why
+	ctl merge --into c/0.vhdx c/3.vhdx
+	[ "$rc" = 0 ] && [ "$(disk_size c/0.vhdx)" = $((64 << 20)) ] && shows c/3.vhdx c.raw &&
+		alone c/0.vhdx c.raw && clean c/3.vhdx
+	ok "a chain of four sizes, seed $seed" $?
+done
+
+sizes 32M 48M --blocks 1,2,31
+./vhdxctl create --parent s/child.vhdx s/top.vhdx >out 2>err && ./vhdxctl resize -q s/top.vhdx 64M 2>err &&
+	./vhdxctl resize -q --allow-parent-write --shrink --force s/child.vhdx 16M 2>err &&
+	./vhdxctl set --ignore-id-mismatch --parent s/child.vhdx s/top.vhdx >out 2>err
+before=$(sha256sum s/*)
+fails 'into one that is smaller than its own parent' 1 \
+	's/child.vhdx: cannot be merged into: its disk would have to grow, and that of its parent .*s/parent.vhdx is larger$' \
+	merge s/top.vhdx
+[ "$before" = "$(sha256sum s/*)" ]
+ok 'nothing has changed' $?
+passes 'and into that one' 'merged into .*/s/parent.vhdx$' merge --into s/parent.vhdx s/top.vhdx
+[ "$(disk_size s/parent.vhdx)" = $((64 << 20)) ]
+ok 'which gets its size' $?
+
 # --- what it refuses -------------------------------------------------------------------------
 
 chain 12
@@ -167,16 +240,6 @@ ok 'nothing has changed' $?
 passes 'all the same' 'merged into .*/c/2.vhdx$' merge --allow-parent-write c/3.vhdx
 shows c/3.vhdx c.raw && shows c/2.vhdx c.raw
 ok 'the chain shows the same' $?
-
-rm -rf s
-mkdir s
-mkvhdx --size 32M --block 1M --blocks 1,2 s/parent.vhdx
-mkvhdx --size 48M --block 1M --blocks 1,40 --seed 3 --differencing s/child.vhdx
-before=$(sha256sum s/*)
-fails 'a disk of another size' 1 's/child.vhdx: cannot be merged: its disk has 50331648 bytes, that of .*/s/parent.vhdx 33554432' \
-	merge s/child.vhdx
-[ "$before" = "$(sha256sum s/*)" ]
-ok 'nothing has changed' $?
 
 # --- what ends it ---------------------------------------------------------------------------------
 

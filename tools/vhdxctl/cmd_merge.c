@@ -6,6 +6,7 @@
 #include "chain.h"
 #include "edit_image.h"
 #include "image/merge.h"
+#include "image/resize.h"
 #include "image/sync.h"
 #include "interrupt.h"
 #include "message.h"
@@ -35,6 +36,8 @@ enum {
  * @quiet: no progress, and not a word of what was done
  * @chain: of @path
  * @target: which of it @into is
+ * @size: of the disk at the top, bytes
+ * @old_size: of that of @into, before anything is done
  */
 struct request {
 	const char *path;
@@ -46,6 +49,8 @@ struct request {
 	bool quiet;
 	struct chain chain;
 	size_t target;
+	u64 size;
+	u64 old_size;
 };
 
 static struct chain_image *image_at(const struct request *request, size_t i)
@@ -195,9 +200,29 @@ static int refuse_all_children(const struct request *request)
 	return code;
 }
 
-static int check_sizes(const struct request *request)
+static u64 size_at(const struct request *request, size_t i)
 {
-	u64 size, below;
+	return image_at(request, i)->img->metadata.virtual_disk_size;
+}
+
+/* What the one below has past the end of the target would appear as that grows. */
+static int check_below(const struct request *request)
+{
+	size_t below = request->target + 1;
+	int code;
+
+	if (below == request->chain.count)
+		return 0;
+	code = open_alone(image_at(request, below), 0);
+	if (code || size_at(request, below) <= request->old_size)
+		return code;
+	return message_fail(EXIT_FAILURE, target(request)->path,
+			    "cannot be merged into: its disk would have to grow, and that of its parent %s is larger",
+			    image_at(request, below)->path);
+}
+
+static int find_sizes(struct request *request)
+{
 	int code;
 
 	code = open_alone(image_at(request, 0), 0);
@@ -205,26 +230,24 @@ static int check_sizes(const struct request *request)
 		code = open_alone(target(request), 0);
 	if (code)
 		return code;
-	size = image_at(request, 0)->img->metadata.virtual_disk_size;
-	below = target(request)->img->metadata.virtual_disk_size;
-	if (size == below)
-		return 0;
-	return message_fail(EXIT_FAILURE, request->path,
-			    WHAT ": its disk has %llu bytes, that of %s %llu",
-			    (unsigned long long)size, target(request)->path,
-			    (unsigned long long)below);
+	request->size = size_at(request, 0);
+	request->old_size = size_at(request, request->target);
+	return request->size > request->old_size ? check_below(request) : 0;
 }
 
 /* --- the merge ------------------------------------------------------------------------- */
 
-/* From the bottom up; @write: the one that is merged into is written to. */
-static int link_images(const struct request *request, bool write)
+/*
+ * From the bottom up; @next: the one that is merged into is written to, and gets this
+ * DataWriteGuid.
+ */
+static int link_images(const struct request *request, const guid_t *next)
 {
 	struct vhdx_image *parent = NULL;
 
 	for (size_t i = request->chain.count; i-- > 0; ) {
 		struct chain_image *image = image_at(request, i);
-		unsigned int flags = write && i == request->target ?
+		unsigned int flags = next && i == request->target ?
 				     VHDX_OPEN_WRITE : 0;
 		struct vhdx_error err;
 
@@ -235,6 +258,10 @@ static int link_images(const struct request *request, bool write)
 			return open_image_fail(image->path, &image->file.stat,
 					       &err);
 		parent = image->img;
+	}
+	if (next) {
+		target(request)->img->next_data_write_guid = *next;
+		vhdx_sync_init(target(request)->img);
 	}
 	return 0;
 }
@@ -305,6 +332,23 @@ static int merge_blocks(const struct request *request, u64 bytes)
 	return 0;
 }
 
+/* What it was opened as is not what it is any more. */
+static int resize_target(const struct request *request, const guid_t *next)
+{
+	struct chain_image *image = target(request);
+	struct vhdx_error err;
+	int code;
+
+	if (vhdx_image_resize(image->img, request->size, &err)) {
+		code = open_image_fail(image->path, &image->file.stat, &err);
+		message_hint("%s reads as before; the same command goes on",
+			     request->path);
+		return code;
+	}
+	code = edit_image_give_back(image->path, image->img);
+	return code ? code : link_images(request, next);
+}
+
 static int merge_items(const struct request *request)
 {
 	struct chain_image *image = target(request);
@@ -331,14 +375,15 @@ static int merge(const struct request *request, u64 *bytes)
 	guid_gen(&next);
 	code = announce(request, &old, &next);
 	if (!code)
-		code = link_images(request, true);
+		code = link_images(request, &next);
+	if (!code && request->size > request->old_size)
+		code = resize_target(request, &next);
 	if (!code)
 		code = measure(request, bytes);
-	if (code)
-		return code;
-	target(request)->img->next_data_write_guid = next;
-	vhdx_sync_init(target(request)->img);
-	code = merge_blocks(request, *bytes);
+	if (!code)
+		code = merge_blocks(request, *bytes);
+	if (!code && request->size < request->old_size)
+		code = resize_target(request, &next);
 	if (!code)
 		code = merge_items(request);
 	if (code || request->remove)
@@ -374,14 +419,19 @@ static int remove_images(const struct request *request)
 
 static void say_merged(const struct request *request, u64 bytes)
 {
-	char size[TEXT_SIZE_LENGTH];
+	char merged[TEXT_SIZE_LENGTH], size[TEXT_SIZE_LENGTH];
 	char *path = text_for_terminal(target(request)->path);
+	bool dry_run = request->dry_run;
 
-	text_size(size, bytes, TEXT_SIZE_LONG);
-	if (request->dry_run)
-		printf("%s would be merged into %s\n", size, path);
-	else if (!request->quiet)
-		printf("%s merged into %s\n", size, path);
+	text_size(merged, bytes, TEXT_SIZE_LONG);
+	text_size(size, request->size, TEXT_SIZE_LONG);
+	if (dry_run || !request->quiet)
+		printf("%s %s into %s\n", merged,
+		       dry_run ? "would be merged" : "merged", path);
+	if ((dry_run || !request->quiet) && request->size != request->old_size)
+		printf("its disk %s the size of the other: %s (%llu bytes)\n",
+		       dry_run ? "would get" : "has got", size,
+		       (unsigned long long)request->size);
 	free(path);
 }
 
@@ -396,11 +446,11 @@ static int merge_images(struct request *request)
 	if (!code)
 		code = refuse_all_children(request);
 	if (!code)
-		code = check_sizes(request);
+		code = find_sizes(request);
 	if (code)
 		return code;
 	if (request->dry_run) {
-		code = link_images(request, false);
+		code = link_images(request, NULL);
 		if (!code)
 			code = measure(request, &bytes);
 	} else {
@@ -498,6 +548,7 @@ const struct vhdxctl_command vhdxctl_merge = {
 	.summary = "Write what a differencing image holds into its parent",
 	.help = "Who reads CHILD reads the same before, after and in between, whatever ends it;\n"
 		"the same command goes on then.\n"
+		"The disk of its parent gets the size of that of CHILD.\n"
 		"\n"
 		"      --into ANCESTOR    not into its parent, but with all images between into\n"
 		"                         this one, which is a parent of one of them\n"

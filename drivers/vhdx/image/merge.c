@@ -16,6 +16,12 @@
  * makes no difference to the chain; that they leave the image below whole is
  * journal.c's business.
  *
+ * The disk of the image below gets the size of the chain's by vhdx_image_resize().
+ * Where it is smaller it grows first: until there is something in what it has got,
+ * that reads as zeros, as what is past the end of a parent does. Where it is larger
+ * it shrinks last: no child sees what is past its own end, and when the end of the
+ * larger disk goes, all of the other is there.
+ *
  * The items that belong to the disk are taken from the top of the chain, which
  * keeps them: nobody asks those of an image below. One edit changes all of them.
  *
@@ -242,7 +248,7 @@ static int merge_piece(struct merging *m, u64 pos, u64 *length)
  * vhdx_merge_blocks() - write what the images of a chain hold into one below them
  * @top: of the chain, open for reading above its parents
  * @into: the one of these that is written to, open for writing above its own, and
- *	prepared by vhdx_sync_init(); the disk is as large as that of @top
+ *	prepared by vhdx_sync_init(); its disk is not smaller than that of @top
  * @merge: with its callbacks
  *
  * The child of @into accepts the DataWriteGuid that it gets, see
@@ -348,7 +354,7 @@ static int change_items(struct vhdx_image *into, struct vhdx_edit *edit,
 /**
  * vhdx_merge_items() - give an image the metadata items of a disk that is merged
  * @top: of the chain, as for vhdx_merge_blocks()
- * @into: likewise, and what was written to it is finished
+ * @into: likewise, what was written to it is finished, and its disk has that size
  * @err: filled in on failure
  *
  * The open @into does not know of it: it is to be closed. Nothing is written where
