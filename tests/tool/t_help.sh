@@ -90,6 +90,26 @@ for page in "$pages"/*; do
 	ok "${page##*/} leads to pages that there are" $?
 done
 
+# --- what README.md and the pages show ------------------------------------------------
+
+# Command lines, without what stands beside them: a command that there is, and
+# options that it has.
+for page in "$top/README.md" "$pages"/*; do
+	sed -nE 's/^( {4})?([#$] )?(vhdxctl .*)/\3/p' "$page" | sed 's/    .*//' >lines
+	while read -r _ command words; do
+		case $command in --*) continue ;; esac
+		ctl "$command" --help
+		for word in $words; do
+			case $word in
+			--*) grep -qE -- "^ .* ${word%%=*}([ =]|\$)" out || rc=1 ;;
+			-?) grep -qE -- "^  $word, " out || rc=1 ;;
+			esac
+		done
+		[ "$rc" = 0 ]
+		ok "${page##*/}: vhdxctl $command $words" $?
+	done <lines
+done
+
 # --- the page on a terminal -----------------------------------------------------------
 
 on_terminal() {
