@@ -55,6 +55,7 @@ void guest_check(struct kunit *test, const struct vhdx_image *img,
 		 guest_expect_fn *expect, const void *ctx, u64 pos, u64 len);
 void guest_check_built(struct kunit *test, const struct vhdx_image *img,
 		       const struct builder *b, u64 pos, u64 len);
+void guest_check_file(struct kunit *test, struct memfile *mf);
 void guest_check_block_ends(struct kunit *test, const struct vhdx_image *img,
 			    const struct builder *b, u64 block);
 

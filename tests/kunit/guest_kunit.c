@@ -2,6 +2,7 @@
 #include <kunit/test.h>
 
 #include "guest.h"
+#include "image/check.h"
 
 #define PIECE	0x10000U
 
@@ -227,4 +228,20 @@ void guest_check_byte(struct kunit *test, const struct vhdx_image *img, u64 pos,
 		      u64 len, u8 byte)
 {
 	guest_check(test, img, expect_byte, &byte, pos, len);
+}
+
+/**
+ * guest_check_file() - that nothing is wrong with an image, and none of its space lost
+ * @test: running
+ * @mf: the image, that nobody has open
+ */
+void guest_check_file(struct kunit *test, struct memfile *mf)
+{
+	struct vhdx_check check = { };
+	struct vhdx_error err;
+
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_check(&mf->file, &check, &err));
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_CORRUPT], 0);
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LOG], 0);
+	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LEAK], 0);
 }

@@ -547,6 +547,95 @@ static void child_many_generations(struct kunit *test)
 	}
 }
 
+/* Whose blocks are so long that a bitmap block is a part of one. */
+static struct writer *long_blocks_init(struct kunit *test, u32 block_size)
+{
+	struct writer *w = child_init(test);
+
+	w->b.block_size = block_size;
+	/* Five chunks. */
+	w->b.disk_size = 20ULL << 30;
+	return w;
+}
+
+static u64 bitmap_offset(const struct writer *w, u64 chunk)
+{
+	__le64 entry;
+
+	memfile_read(w->mf, &entry, sizeof(entry), w->layout.bat_offset +
+		     8 * builder_bitmap_index(&w->layout, chunk));
+	return le64_to_cpu(entry) & ~(MIB - 1);
+}
+
+/*
+ * Bitmap blocks among payload blocks that are longer: nothing stays free between
+ * them, however the file grows and when it is opened.
+ */
+static void child_leaves_no_gaps(struct kunit *test)
+{
+	static const u32 sizes[] = { 2 * MIB, 8 * MIB, 64 * MIB };
+	u64 pos, end;
+	u32 i, k;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct writer *w = long_blocks_init(test, sizes[i]);
+
+		writer_build(test, w);
+		end = w->layout.file_size;
+		for (k = 0; k < 15; k++) {
+			if (k % 4 == 0)
+				child_open(test, w);
+			w->img->growth_step = 3 * sizes[i];
+			pos = ((u64)k % 5 << 32) + k / 5 * sizes[i] + 4096;
+			KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, pos, 4096,
+							     1 + k));
+			if (k % 4 != 3 && k != 14)
+				continue;
+			guest_finish(test, w->img);
+			guest_close(test, w->img);
+			guest_check_file(test, w->mf);
+			KUNIT_EXPECT_EQ(test, w->mf->size, end + min(k + 1, 5U) *
+					MIB + (k + 1) * (u64)sizes[i]);
+		}
+		w->img = guest_open_child(test, w->mf, w->parent);
+		for (k = 0; k < 15; k++)
+			guest_check_byte(test, w->img, ((u64)k % 5 << 32) + k / 5 *
+					 sizes[i] + 4096, 4096, 1 + k);
+		guest_close(test, w->img);
+	}
+}
+
+/* What is too short for a block is long enough for a bitmap block. */
+static void child_uses_short_gaps(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 100, 6, 10 * MIB }, { 101, 6, 15 * MIB }, { 102, 6, 18 * MIB },
+	};
+	/* In the end half of a gap for blocks as well. */
+	static const u64 bitmap[] = { 14 * MIB, 17 * MIB, 12 * MIB, 13 * MIB };
+	struct writer *w = long_blocks_init(test, 2 * MIB);
+	u32 k;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	KUNIT_ASSERT_EQ(test, w->layout.blocks_offset, 4 * MIB);
+	memfile_resize(w->mf, 20 * MIB);
+	for (k = 0; k < 4; k++) {
+		child_open(test, w);
+		KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, ((u64)k << 32) +
+						     4096, 4096, 1 + k));
+		guest_finish(test, w->img);
+		guest_close(test, w->img);
+		KUNIT_EXPECT_EQ(test, bitmap_offset(w, k), bitmap[k]);
+	}
+	guest_check_file(test, w->mf);
+	w->img = guest_open_child(test, w->mf, w->parent);
+	for (k = 0; k < 4; k++)
+		guest_check_byte(test, w->img, ((u64)k << 32) + 4096, 4096,
+				 1 + k);
+}
+
 /* Not without its parent, nor above one that does not match. */
 static void child_needs_parent(struct kunit *test)
 {
@@ -587,6 +676,8 @@ static struct kunit_case image_child_cases[] = {
 	KUNIT_CASE(child_host_is_full),
 	KUNIT_CASE(child_large_block),
 	KUNIT_CASE(child_many_generations),
+	KUNIT_CASE(child_leaves_no_gaps),
+	KUNIT_CASE(child_uses_short_gaps),
 	KUNIT_CASE(child_needs_parent),
 	{}
 };

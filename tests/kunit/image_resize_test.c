@@ -5,7 +5,6 @@
  */
 #include <kunit/test.h>
 
-#include "image/check.h"
 #include "image/resize.h"
 #include "image/sync.h"
 #include "writer_test.h"
@@ -108,26 +107,6 @@ static struct vhdx_image *open_again(struct kunit *test, struct writer *w)
 	return img;
 }
 
-static void found(struct vhdx_check *check, enum vhdx_finding_name name,
-		  enum vhdx_finding_kind kind, const struct vhdx_error *err)
-{
-	(void)check;
-	(void)name;
-	(void)kind;
-	(void)err;
-}
-
-static void check_clean(struct kunit *test, struct writer *w)
-{
-	struct vhdx_check check = { .found = found };
-	struct vhdx_error err;
-
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_check(&w->mf->file, &check, &err));
-	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_CORRUPT], 0);
-	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LOG], 0);
-	KUNIT_EXPECT_EQ(test, check.kind_count[VHDX_KIND_LEAK], 0);
-}
-
 static void compare_piece(struct kunit *test, struct vhdx_image *img,
 			  const u8 *copy, u8 *buf, u64 pos)
 {
@@ -213,7 +192,7 @@ static void resize_at_random(struct kunit *test)
 		if (next < size)
 			memset(copy + next, 0, size - next);
 		size = next;
-		check_clean(test, w);
+		guest_check_file(test, w->mf);
 		img = guest_open_child(test, w->mf, w->parent);
 		end[i + 1] = size;
 		compare(test, img, copy, buf, size, end, i + 2);
@@ -268,7 +247,7 @@ static void resize_moves_bat(struct kunit *test)
 		guest_check_built(test, img, &w->b, MIB, MIB);
 		guest_close(test, img);
 	}
-	check_clean(test, w);
+	guest_check_file(test, w->mf);
 }
 
 /* Nothing of the file changes. */

@@ -26,7 +26,10 @@ static void offer(struct vhdx_journal *j, u64 offset, u64 length)
 
 	run->offset = offset;
 	run->length = length;
-	vhdx_space_add_fresh(j->img->space, run);
+	if (length < 1ULL << j->img->geometry.block_shift)
+		vhdx_space_add_part(j->img->space, run);
+	else
+		vhdx_space_add_fresh(j->img->space, run);
 }
 
 /**
@@ -68,6 +71,40 @@ static u64 bytes_ahead(const struct vhdx_journal *j)
 	return ALIGN_DOWN(max(min(vhdx_journal_step(j), missing), block), block);
 }
 
+static int zero_gap(struct vhdx_journal *j, u64 offset, u64 length)
+{
+	int ret = j->img->file->ops->zero(j->img->file, offset, length, false);
+
+	if (!ret)
+		vhdx_space_claim_free(j->img->space, offset, length);
+	return ret;
+}
+
+/*
+ * What gaps have that is too short for a block takes a sector bitmap block, or
+ * nothing at all. U64_MAX: there is none, or one is to be used up first.
+ */
+static u64 find_part(struct vhdx_journal *j)
+{
+	struct vhdx_image *img = j->img;
+	u64 block = 1ULL << img->geometry.block_shift;
+	u64 end = vhdx_space_end(img->space);
+	u64 offset, length;
+
+	if (!img->geometry.has_parent || vhdx_space_has_part(img->space))
+		return U64_MAX;
+	do {
+		offset = vhdx_space_next_gap(img->space, j->part_cursor, end,
+					     &length);
+		if (offset == U64_MAX)
+			return U64_MAX;
+		j->part_cursor = offset + length;
+		length &= block - 1;
+	} while (!length);
+	j->part_cursor -= length - VHDX_BITMAP_BLOCK_SIZE;
+	return j->part_cursor - VHDX_BITMAP_BLOCK_SIZE;
+}
+
 /*
  * Gaps between the structures of the file. Returns how many bytes became fresh.
  * What the host has no room for just now is tried again; any other gap that
@@ -77,11 +114,14 @@ static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 {
 	struct vhdx_image *img = j->img;
 	u64 length = 1ULL << img->geometry.block_shift;
+	u64 part = find_part(j);
 	u32 n = 0, tries, i;
 	u64 gap[BATCH];
 	u64 offset;
 	int ret;
 
+	if (part != U64_MAX && zero_gap(j, part, VHDX_BITMAP_BLOCK_SIZE))
+		part = U64_MAX;
 	for (tries = 0; tries < BATCH && n * length < bytes; tries++) {
 		offset = vhdx_space_find_gap(img->space, j->gap_cursor,
 					     img->file_size, length);
@@ -90,17 +130,17 @@ static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 			j->gap_cursor = img->file_size;
 			break;
 		}
-		ret = img->file->ops->zero(img->file, offset, length, false);
+		ret = zero_gap(j, offset, length);
 		if (vhdx_is_no_space(ret))
 			break;
 		j->gap_cursor = offset + length;
-		if (ret)
-			continue;
-		vhdx_space_claim_free(img->space, offset, length);
-		gap[n++] = offset;
+		if (!ret)
+			gap[n++] = offset;
 	}
-	if (!n || flush(j))
+	if ((!n && part == U64_MAX) || flush(j))
 		return 0;
+	if (part != U64_MAX)
+		offer(j, part, VHDX_BITMAP_BLOCK_SIZE);
 	for (i = 0; i < n; i++)
 		offer(j, gap[i], length);
 	return n * length;
@@ -260,6 +300,7 @@ void vhdx_journal_cut(struct vhdx_journal *j)
 	vhdx_space_drop_fresh(img->space);
 	/* All of these are gaps now. */
 	j->gap_cursor = 0;
+	j->part_cursor = 0;
 	end = max(vhdx_space_end(img->space), j->cut_limit);
 	if (end >= img->file_size)
 		return;

@@ -158,6 +158,7 @@ struct vhdx_journal {
 	struct list_head draining;
 	bool drain_wanted;
 	u64 gap_cursor;
+	u64 part_cursor;
 	u64 cut_limit;
 	bool guids_changed;
 	struct vhdx_generation generation;

@@ -19,9 +19,10 @@
  * @leaves: how many
  * @leaf: a bit for each MiB in use, or promised to be; NULL: none
  * @lock: guards what follows
- * @fresh: runs that are claimed, in the file, stable, and read as zeros
+ * @fresh: runs that are claimed, in the file, stable, and read as zeros; a block
+ *	fits each, and the last one is behind all others
  * @fresh_bytes: in them
- * @parts: what vhdx_space_take_part() has left of such runs
+ * @parts: such runs that are too short for a block
  */
 struct vhdx_space {
 	u64 leaves;
@@ -222,44 +223,100 @@ u64 vhdx_space_end(const struct vhdx_space *space)
 	return 0;
 }
 
+/* Of a list the run that ends where another begins; or NULL. */
+static struct vhdx_run *find_before(struct list_head *runs, u64 offset)
+{
+	struct vhdx_run *run;
+
+	list_for_each_entry(run, runs, link)
+		if (run->offset + run->length == offset)
+			return run;
+	return NULL;
+}
+
+static struct vhdx_run *last_run(struct list_head *runs)
+{
+	return list_empty(runs) ? NULL :
+				  list_last_entry(runs, struct vhdx_run, link);
+}
+
+/* The last one stays the last, wherever the others come from. */
+static void add_run(struct vhdx_space *space, struct vhdx_run *run)
+{
+	struct vhdx_run *last = last_run(&space->fresh);
+
+	list_add_tail(&run->link, last && last->offset > run->offset ?
+				  &last->link : &space->fresh);
+	space->fresh_bytes += run->length;
+}
+
+/* What is left of a run may be too short for a block; returns one that is used up. */
+static struct vhdx_run *take_from(struct vhdx_space *space, struct vhdx_run *run,
+				  u64 block, u64 length, u64 *offset)
+{
+	bool fresh = run->length >= block;
+
+	*offset = run->offset;
+	run->offset += length;
+	run->length -= length;
+	if (fresh)
+		space->fresh_bytes -= length;
+	if (!run->length) {
+		list_del(&run->link);
+		return run;
+	}
+	if (fresh && run->length < block) {
+		space->fresh_bytes -= run->length;
+		list_move_tail(&run->link, &space->parts);
+	}
+	return NULL;
+}
+
 /**
  * vhdx_space_add_fresh() - offer a run to allocations
  * @space: the map, where it is claimed
- * @run: reads as zeros, inside the stable size of the file; the map's from now
+ * @run: reads as zeros, inside the stable size of the file, and a block fits; the
+ *	map's from now
+ *
+ * It takes up what is too short for a block and ends where this begins: the end of
+ * a file that grows.
  *
  * Context: any.
  */
 void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run)
 {
+	struct vhdx_run *before;
+
 	spin_lock(&space->lock);
-	list_add_tail(&run->link, &space->fresh);
-	space->fresh_bytes += run->length;
+	before = find_before(&space->parts, run->offset);
+	if (before) {
+		run->offset = before->offset;
+		run->length += before->length;
+		list_del(&before->link);
+	}
+	add_run(space, run);
 	spin_unlock(&space->lock);
+	kfree(before);
 }
 
-/* From the start of a list's first run; *@used receives one that is used up. */
-static bool take_first(struct list_head *runs, u64 length, u64 *offset,
-		       struct vhdx_run **used)
+/**
+ * vhdx_space_add_part() - offer a run that is too short for a block
+ * @space: the map, where it is claimed
+ * @run: as for vhdx_space_add_fresh() besides
+ *
+ * Context: any.
+ */
+void vhdx_space_add_part(struct vhdx_space *space, struct vhdx_run *run)
 {
-	struct vhdx_run *run;
-
-	if (list_empty(runs))
-		return false;
-	run = list_first_entry(runs, struct vhdx_run, link);
-	*offset = run->offset;
-	run->offset += length;
-	run->length -= length;
-	if (!run->length) {
-		list_del(&run->link);
-		*used = run;
-	}
-	return true;
+	spin_lock(&space->lock);
+	list_add_tail(&run->link, &space->parts);
+	spin_unlock(&space->lock);
 }
 
 /**
  * vhdx_space_take() - allocate from the fresh runs
  * @space: the map
- * @length: bytes, a multiple of 1 MiB; the same in every call
+ * @length: of a block, bytes; the same in every call
  * @offset: receives where, bytes from the start of the file
  *
  * Context: any.
@@ -267,53 +324,61 @@ static bool take_first(struct list_head *runs, u64 length, u64 *offset,
  */
 bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset)
 {
-	struct vhdx_run *used = NULL;
+	struct vhdx_run *used = NULL, *run;
 	bool found;
 
 	spin_lock(&space->lock);
-	found = take_first(&space->fresh, length, offset, &used);
-	if (found)
-		space->fresh_bytes -= length;
+	found = !list_empty(&space->fresh);
+	if (found) {
+		run = list_first_entry(&space->fresh, struct vhdx_run, link);
+		used = take_from(space, run, length, length, offset);
+	}
 	spin_unlock(&space->lock);
 	kfree(used);
 	return found;
 }
 
 /**
- * vhdx_space_take_part() - allocate less than vhdx_space_take() does
+ * vhdx_space_take_part() - allocate less than a block
  * @space: the map
  * @length: as for vhdx_space_take()
- * @part: bytes, a multiple of 1 MiB, at most @length; the same in every call, and
- *	@length is a multiple of it
+ * @part: bytes, a multiple of 1 MiB, at most @length
  * @offset: receives where, bytes from the start of the file
- * @rest: memory for what is left; NULL after this when it was used
  *
- * What is left of @length is for further parts only.
+ * Of what is too short for a block; else of the run behind all others, since that
+ * one goes on when the file grows, and what it has too little for a block then is
+ * not lost.
  *
  * Context: any.
  * Return: false when there is none.
  */
 bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
-			  u64 *offset, struct vhdx_run **rest)
+			  u64 *offset)
 {
-	struct vhdx_run *used = NULL;
+	struct vhdx_run *used = NULL, *run;
+
+	spin_lock(&space->lock);
+	run = last_run(&space->parts) ? : last_run(&space->fresh);
+	if (run)
+		used = take_from(space, run, length, part, offset);
+	spin_unlock(&space->lock);
+	kfree(used);
+	return run;
+}
+
+/**
+ * vhdx_space_has_part() - is there a run that is too short for a block
+ * @space: the map
+ *
+ * Context: any.
+ */
+bool vhdx_space_has_part(struct vhdx_space *space)
+{
 	bool found;
 
 	spin_lock(&space->lock);
-	found = take_first(&space->parts, part, offset, &used);
-	if (!found) {
-		found = take_first(&space->fresh, length, offset, &used);
-		if (found)
-			space->fresh_bytes -= length;
-		if (found && length > part) {
-			(*rest)->offset = *offset + part;
-			(*rest)->length = length - part;
-			list_add_tail(&(*rest)->link, &space->parts);
-			*rest = NULL;
-		}
-	}
+	found = !list_empty(&space->parts);
 	spin_unlock(&space->lock);
-	kfree(used);
 	return found;
 }
 
@@ -322,7 +387,7 @@ bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
  * @space: the map
  *
  * Context: any.
- * Return: bytes.
+ * Return: bytes; 0: no block fits.
  */
 u64 vhdx_space_fresh(const struct vhdx_space *space)
 {

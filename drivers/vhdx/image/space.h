@@ -34,9 +34,11 @@ u64 vhdx_space_next_gap(const struct vhdx_space *space, u64 from, u64 end,
 u64 vhdx_space_end(const struct vhdx_space *space);
 
 void vhdx_space_add_fresh(struct vhdx_space *space, struct vhdx_run *run);
+void vhdx_space_add_part(struct vhdx_space *space, struct vhdx_run *run);
 bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset);
 bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
-			  u64 *offset, struct vhdx_run **rest);
+			  u64 *offset);
+bool vhdx_space_has_part(struct vhdx_space *space);
 u64 vhdx_space_fresh(const struct vhdx_space *space);
 void vhdx_space_drop_fresh(struct vhdx_space *space);
 

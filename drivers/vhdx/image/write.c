@@ -152,7 +152,6 @@ static void free_run(struct vhdx_journal *j, struct vhdx_run *run, u64 offset,
  * @spare: memory for what may be needed under the lock, struct vhdx_page
  * @allocation: likewise
  * @run: likewise
- * @part: likewise, for what is left of a run; in a child
  */
 struct change {
 	u64 block;
@@ -166,7 +165,6 @@ struct change {
 	struct list_head spare;
 	struct vhdx_allocation *allocation;
 	struct vhdx_run *run;
-	struct vhdx_run *part;
 };
 
 /* The sectors of a block; the disk may end inside its last one. */
@@ -220,8 +218,6 @@ static void get_memory(struct change *change)
 		list_add_tail(&page->link, &change->spare);
 	}
 	change->run = kzalloc(sizeof(*change->run), gfp);
-	if (change->pinned)
-		change->part = kzalloc(sizeof(*change->part), gfp);
 }
 
 static void init_change(struct vhdx_journal *j, struct change *change, u64 pos)
@@ -277,7 +273,6 @@ static void end_change(struct vhdx_journal *j, struct change *change)
 		kfree(page);
 	kfree(change->allocation);
 	kfree(change->run);
-	kfree(change->part);
 }
 
 /* The host has room for the page, or @change->want_page says for which not. */
@@ -345,8 +340,7 @@ static bool make_bitmap_block(struct vhdx_journal *j, struct change *change)
 	entry = vhdx_block_map_entry(map, change->bitmap_index);
 	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
 		ok = vhdx_space_take_part(j->img->space, block_size(j->img),
-					  VHDX_BITMAP_BLOCK_SIZE, &offset,
-					  &change->part);
+					  VHDX_BITMAP_BLOCK_SIZE, &offset);
 		if (ok) {
 			vhdx_block_map_set(map, change->bitmap_index,
 					   offset | VHDX_BITMAP_PRESENT);
