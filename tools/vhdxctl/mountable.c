@@ -50,22 +50,27 @@ static void probe_content(struct mountable *mountable, blkid_probe probe)
 	mountable->uuid = value(probe, "UUID");
 }
 
-/* 0 or a negative errno */
-static int begin_probe(const char *path, int *fd, blkid_probe *probe)
+/* NULL, with errno set, when it cannot be looked into. */
+static blkid_probe begin_probe(const char *path)
 {
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0)
-		return -errno;
-	*probe = text_memory(blkid_new_probe());
-	if (!blkid_probe_set_device(*probe, *fd, 0, 0))
-		return 0;
-	blkid_free_probe(*probe);
-	close(*fd);
-	return -EIO;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	blkid_probe probe;
+
+	if (fd < 0)
+		return NULL;
+	probe = text_memory(blkid_new_probe());
+	if (!blkid_probe_set_device(probe, fd, 0, 0))
+		return probe;
+	blkid_free_probe(probe);
+	close(fd);
+	errno = EIO;
+	return NULL;
 }
 
-static void end_probe(int fd, blkid_probe probe)
+static void end_probe(blkid_probe probe)
 {
+	int fd = blkid_probe_get_fd(probe);
+
 	blkid_free_probe(probe);
 	close(fd);
 }
@@ -74,19 +79,18 @@ static int add(struct mountable_list *list, const struct mountable *mountable)
 {
 	struct mountable *new;
 	blkid_probe probe;
-	int fd;
-	int ret = begin_probe(mountable->device, &fd, &probe);
 
 	list->of_disk = text_memory(realloc(list->of_disk,
 					    (list->count + 1) *
 					    sizeof(*list->of_disk)));
 	new = &list->of_disk[list->count++];
 	*new = *mountable;
-	if (ret)
+	probe = begin_probe(mountable->device);
+	if (!probe)
 		return message_fail_errno(mountable->device, "cannot look into it",
-					  -ret);
+					  errno);
 	probe_content(new, probe);
-	end_probe(fd, probe);
+	end_probe(probe);
 	return 0;
 }
 
@@ -129,13 +133,11 @@ int mountable_find(struct mountable_list *list, unsigned int index)
 	blkid_partlist partitions;
 	blkid_probe probe;
 	int code = 0;
-	int fd;
-	int ret;
 
 	*list = (struct mountable_list){ };
-	ret = begin_probe(device, &fd, &probe);
-	if (ret) {
-		code = message_fail_errno(device, "cannot look into it", -ret);
+	probe = begin_probe(device);
+	if (!probe) {
+		code = message_fail_errno(device, "cannot look into it", errno);
 		free(device);
 		return code;
 	}
@@ -152,7 +154,7 @@ int mountable_find(struct mountable_list *list, unsigned int index)
 
 		code = add(list, &mountable);
 	}
-	end_probe(fd, probe);
+	end_probe(probe);
 	free(device);
 	return code;
 }

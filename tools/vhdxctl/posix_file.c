@@ -89,7 +89,7 @@ int posix_file_next_extent(struct posix_file *pf, u64 offset, u64 *length,
 			   bool *data)
 {
 	off_t end;
-	u64 next;
+	u64 next = offset;
 	int ret;
 
 	ret = posix_file_next_data(&pf->file, offset, &next);
