@@ -5,7 +5,7 @@
 # returns and gone after detach, and that no other disk's link is taken. Prints
 # TAP.
 # kernels: 6.1 6.12
-# vm: -m 768 -f tools/udev/60-vhdx.rules
+# vm: -m 768 -x build/rawctl -f tools/udev/60-vhdx.rules
 set -u
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
@@ -110,6 +110,23 @@ own=$(losetup -fP --show disk.raw) && settle && leads by-uuid/$fs_uuid "${own}p1
 ok 'and back when it comes later' $?
 losetup -d "$own" && detach && settle && [ ! -e $links/by-uuid/$fs_uuid ]
 ok 'both are gone' $?
+
+# What attach waits for, with rules that take their time: rawctl does not wait.
+mkdir -p /run/udev/rules.d
+echo 'ACTION!="remove", SUBSYSTEM=="block", KERNEL=="vhdx*", PROGRAM="/bin/sleep 2"' >/run/udev/rules.d/10-slow.rules
+udevadm control --reload
+dev=/dev/vhdx$(rawctl attach disk.vhdx 2>/tmp/err) && [ -b "${dev}p1" ] && [ ! -e $links/by-uuid/$fs_uuid ]
+ok 'who does not wait for slow rules has a partition, and no link to it' $?
+settle && leads by-uuid/$fs_uuid "${dev}p1"
+ok 'the link comes later' $?
+detach && settle && [ ! -e $links/by-uuid/$fs_uuid ]
+ok 'and is gone' $?
+attach disk.vhdx && [ ! -s /tmp/err ] && leads by-uuid/$fs_uuid "${dev}p1"
+ok 'when attach returns it is there, however slow the rules are' $?
+rm /run/udev/rules.d/10-slow.rules
+udevadm control --reload
+detach && settle
+ok 'detaches' $?
 
 # Many at once, each with its links when its attach returns.
 pids=
