@@ -382,6 +382,17 @@ int posix_file_open_device(struct posix_file *pf, const char *path)
 }
 
 /**
+ * posix_file_push - have what was written go to the disk, and wait for none of it
+ * @pf: open for writing
+ *
+ * Only a hint: what fails of it the next flush tells.
+ */
+void posix_file_push(const struct posix_file *pf)
+{
+	sync_file_range(pf->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+/**
  * posix_file_close - close what posix_file_open() or one of its like opened
  * @pf: the file; it may be closed already
  */

@@ -30,6 +30,7 @@ int posix_file_next_extent(struct posix_file *pf, u64 offset, u64 *length,
 			   bool *data);
 int posix_file_create(struct posix_file *pf, const char *path);
 int posix_file_open_device(struct posix_file *pf, const char *path);
+void posix_file_push(const struct posix_file *pf);
 void posix_file_close(struct posix_file *pf);
 
 #endif

@@ -19,6 +19,8 @@
 #define ZERO_PIECE	4096U
 /* For each call, so that a signal or the terminal does not wait for long. */
 #define COPY_SIZE	0x4000000ULL
+/* Written, it goes to the disk, which would have nothing to do until the end else. */
+#define PUSH_SIZE	0x1000000U
 /* Data is made stable once for each so much of it. */
 #define MAX_GROWTH	0x40000000ULL
 
@@ -394,6 +396,16 @@ static int write_data(struct sink *sink, const u8 *buf, size_t length, u64 pos)
 	return ret;
 }
 
+static void copied(struct sink *sink, u64 bytes)
+{
+	progress_add(bytes);
+	sink->unpushed += bytes;
+	if (sink->unpushed < PUSH_SIZE)
+		return;
+	sink->unpushed = 0;
+	posix_file_push(&sink->file);
+}
+
 static int copy_by_hand(struct sink *sink, struct source *source,
 			const struct source_piece *piece, u64 skip, u64 pos,
 			u8 *buf)
@@ -408,7 +420,7 @@ static int copy_by_hand(struct sink *sink, struct source *source,
 		ret = write_data(sink, buf, n, pos + skip);
 		if (ret)
 			return fail(sink, ret);
-		progress_add(n);
+		copied(sink, n);
 		skip += n;
 	}
 	return 0;
@@ -449,7 +461,7 @@ static int copy_by_kernel(struct sink *sink, const struct source_piece *piece,
 		sink->ops->found(sink, ret);
 		if (ret)
 			break;
-		progress_add(length);
+		copied(sink, length);
 		*skip += length;
 	}
 	return 0;

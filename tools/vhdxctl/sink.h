@@ -50,6 +50,7 @@ struct sink {
 	struct vhdx_image *img;
 	struct vhdx_sync_write sync;
 	struct vhdx_file_ops sparse;
+	u64 unpushed;	/* bytes written since posix_file_push() */
 };
 
 int sink_open_raw(struct sink *sink, struct place *place, u64 size, bool fixed);
