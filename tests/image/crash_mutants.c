@@ -123,6 +123,7 @@ const struct mutant mutants[] = {
 	{ "edit-merge-link", "merge: the child forgets the GUID that its parent still has", NULL },
 	{ "edit-merge-guid", "merge: the parent gets another GUID than its child was told", NULL },
 	{ "edit-compact-copied-late", "compaction: a block is copied after its entry", NULL },
+	{ "edit-compact-region-late", "compaction: a region is copied after its tables", NULL },
 	{ "edit-compact-freed-early",
 	  "compaction: a place is used before its release is durable", NULL },
 	{ "edit-shrink-apart", "shrinking: entries go before the size changes", NULL },

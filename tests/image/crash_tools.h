@@ -50,6 +50,8 @@ void build_image(struct files *files, const struct builder *builder);
 /* crash_tools_compact.c */
 void compact_build(struct files *files);
 void compact_child_build(struct files *files);
+void compact_log_build(struct files *files);
+void compact_metadata_build(struct files *files);
 int compact_run(struct files *files);
 u64 compact_look(struct files *files);
 u64 compact_look_at_end(struct files *files);

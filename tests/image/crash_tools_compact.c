@@ -80,6 +80,44 @@ void compact_child_build(struct files *files)
 	write_zeros(&files->disk[0], 5);
 }
 
+/* The structures lie apart, as drawn from the seed. */
+static void build_drawn(struct files *files, u64 seed)
+{
+	static const struct builder_block blocks[] = {
+		{ .block = 0, .state = 6, .offset = BUILDER_PLACE },
+		{ .block = 1, .state = 3, .offset = BUILDER_PLACE },
+		{ .block = 5, .state = 6, .offset = BUILDER_PLACE },
+	};
+	struct builder builder;
+
+	builder_init(&builder);
+	builder.seed = seed;
+	builder.shuffle = true;
+	builder.block = blocks;
+	builder.blocks = ARRAY_SIZE(blocks);
+	builder.data_bytes = 2 * SECTOR;
+	files->n = 0;
+	build_image(files, &builder);
+}
+
+/**
+ * compact_log_build() - an image whose log and BAT lie behind gaps
+ * @files: receives it
+ */
+void compact_log_build(struct files *files)
+{
+	build_drawn(files, 23);
+}
+
+/**
+ * compact_metadata_build() - one whose metadata region and BAT do
+ * @files: receives it
+ */
+void compact_metadata_build(struct files *files)
+{
+	build_drawn(files, 21);
+}
+
 /**
  * compact_run() - compact it, two blocks by an edit
  * @files: the image

@@ -7,6 +7,7 @@
 
 #include "guest.h"
 #include "image/compact.h"
+#include "image/resize.h"
 #include "writer_test.h"
 
 #define MIB	VHDX_MIB
@@ -268,38 +269,122 @@ static void compact_child(struct kunit *test)
 	}
 }
 
-/* What lies at the end and does not move keeps all that is below it. */
-static void compact_pinned(struct kunit *test)
+static const struct builder_block three[] = {
+	{ 0, 6, BUILDER_PLACE }, { 1, 6, BUILDER_PLACE }, { 2, 6, BUILDER_PLACE },
+	{ 3, 3, BUILDER_PLACE },
+};
+
+/* Where things lie is drawn from @seed. */
+static struct writer *draw(struct kunit *test, u64 seed)
 {
-	static const struct builder_block blocks[] = {
-		{ 0, 6, BUILDER_PLACE }, { 1, 6, BUILDER_PLACE },
-		{ 2, 6, BUILDER_PLACE }, { 3, 3, BUILDER_PLACE },
-	};
+	struct writer *w = compact_init(test, three, ARRAY_SIZE(three));
+
+	w->b.shuffle = true;
+	w->b.data_bytes = 65536;
+	w->b.seed = seed;
+	return w;
+}
+
+/* The log and the regions move, wherever they are, and it is said beforehand. */
+static void compact_structures(struct kunit *test)
+{
+	struct vhdx_image *img;
+	u64 seed, end, moved = 0;
 	struct writer *w;
-	u64 seed, pinned = 0;
 
-	/* Where things lie is drawn: now this is last, now that. */
 	for (seed = 1; seed <= 40; seed++) {
-		struct vhdx_compact c = { };
-		u64 end;
+		struct vhdx_compact c = { }, said = { }, again = { };
 
-		w = compact_init(test, blocks, ARRAY_SIZE(blocks));
-		w->b.shuffle = true;
-		w->b.data_bytes = 65536;
-		w->b.seed = seed;
+		w = draw(test, seed);
 		writer_build(test, w);
 		end = max(w->layout.log_offset + w->layout.log_length,
 			  max(w->layout.bat_offset + w->layout.bat_length,
 			      w->layout.metadata_offset +
 			      w->layout.metadata_length));
+		moved += end > 7 * MIB;
+		img = guest_open(test, w->mf);
+		KUNIT_ASSERT_EQ(test, 0, vhdx_image_compact(img, &said));
+		guest_close(test, img);
+		open_edit(test, w);
+		KUNIT_ASSERT_EQ(test, 0, compact(w, &c));
+		close_edit(w);
+		/* header section, log, BAT, metadata, three blocks */
+		KUNIT_EXPECT_EQ_MSG(test, w->mf->size, 7 * MIB, "seed %llu",
+				    seed);
+		KUNIT_EXPECT_EQ_MSG(test, said.size, 7 * MIB, "seed %llu", seed);
+		check_same(test, w, &w->b);
+		guest_check_file(test, w->mf);
+		open_edit(test, w);
+		KUNIT_ASSERT_EQ(test, 0, compact(w, &again));
+		KUNIT_EXPECT_EQ(test, 0, w->mf->records);
+		close_edit(w);
+	}
+	KUNIT_EXPECT_GT(test, moved, 10);
+	KUNIT_EXPECT_LT(test, moved, 40);
+}
+
+/* A BAT that had to move up for a larger disk comes down, with room made for it. */
+static void compact_long_bat(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 0, 6, BUILDER_PLACE }, { 1, 6, BUILDER_PLACE },
+		{ 2, 6, BUILDER_PLACE }, { 3, 6, BUILDER_PLACE },
+		{ 4, 6, BUILDER_PLACE }, { 5, 6, BUILDER_PLACE },
+	};
+	struct writer *w = compact_init(test, blocks, ARRAY_SIZE(blocks));
+	struct vhdx_compact c = { };
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	u64 first;
+
+	writer_build(test, w);
+	first = w->layout.blocks_offset;
+	zero_block(test, w, 1);
+	zero_block(test, w, 2);
+	open_edit(test, w);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(w->img, 131073 * MIB, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(w->img));
+	KUNIT_ASSERT_EQ(test, w->mf->size, first + 8 * MIB);
+	close_edit(w);
+	open_edit(test, w);
+	KUNIT_ASSERT_EQ(test, 0, compact(w, &c));
+	close_edit(w);
+	/* Four blocks in six places, one of them the old one's. */
+	KUNIT_EXPECT_EQ(test, w->mf->size, first + 5 * MIB);
+	img = guest_open(test, w->mf);
+	KUNIT_EXPECT_EQ(test, img->bat_region->length, 2 * MIB);
+	KUNIT_EXPECT_TRUE(test, img->regions->table_valid[0]);
+	KUNIT_EXPECT_TRUE(test, img->regions->table_valid[1]);
+	guest_check_built(test, img, &w->b, 0, MIB);
+	guest_check_byte(test, img, MIB, 2 * MIB, 0);
+	guest_check_built(test, img, &w->b, 3 * MIB, 3 * MIB);
+	guest_close(test, img);
+	guest_check_file(test, w->mf);
+}
+
+/* A region of others lies at the end, does not move and keeps all that is below it. */
+static void compact_pinned(struct kunit *test)
+{
+	struct writer *w;
+	u64 seed, pinned = 0;
+
+	for (seed = 1; seed <= 40; seed++) {
+		struct vhdx_compact c = { };
+		u64 end;
+
+		w = draw(test, seed);
+		w->b.region = (struct builder_region){
+			.guid = builder_guid(9), .length = MIB,
+		};
+		writer_build(test, w);
+		end = w->layout.region_offset + MIB;
 		open_edit(test, w);
 		KUNIT_ASSERT_EQ(test, 0, compact(w, &c));
 		close_edit(w);
 		KUNIT_EXPECT_GE_MSG(test, w->mf->size, end, "seed %llu", seed);
-		/* header section, log, BAT, metadata, three blocks */
-		KUNIT_EXPECT_EQ_MSG(test, w->mf->size, max(end, 7 * MIB),
+		KUNIT_EXPECT_EQ_MSG(test, w->mf->size, max(end, 8 * MIB),
 				    "seed %llu", seed);
-		pinned += end > 7 * MIB;
+		pinned += end > 8 * MIB;
 		check_same(test, w, &w->b);
 	}
 	KUNIT_EXPECT_GT(test, pinned, 0);
@@ -401,18 +486,29 @@ static void compact_full_host(struct kunit *test)
 	check_same(test, w, &w->b);
 }
 
+/* Its blocks among structures that are in order, or the drawn ones. */
+static struct writer *build_for_faults(struct kunit *test, u64 seed, u64 *end)
+{
+	struct writer *w = seed ? draw(test, seed) :
+				  compact_init(test, mixed, ARRAY_SIZE(mixed));
+
+	w->b.data_bytes = 4096;
+	writer_build(test, w);
+	*end = seed ? 7 * MIB : w->layout.blocks_offset + 5 * MIB;
+	return w;
+}
+
 /* Each operation of the file fails once, and a guest sees nothing of that. */
-static void compact_fail_each_op(struct kunit *test)
+static void fail_each_op(struct kunit *test, u64 seed)
 {
 	bool done = false;
 	u64 n;
 
 	for (n = 1; !done; n++) {
-		struct writer *w = compact_init(test, mixed, ARRAY_SIZE(mixed));
 		struct vhdx_compact c = { .batch = 2 * MIB };
+		u64 end;
+		struct writer *w = build_for_faults(test, seed, &end);
 
-		w->b.data_bytes = 4096;
-		writer_build(test, w);
 		open_edit(test, w);
 		w->mf->fail_op = n;
 		w->mf->fail_errnum = n % 2 ? -EIO : -ENOSPC;
@@ -427,10 +523,27 @@ static void compact_fail_each_op(struct kunit *test)
 		open_edit(test, w);
 		KUNIT_ASSERT_EQ(test, 0, compact(w, &c));
 		close_edit(w);
-		KUNIT_ASSERT_EQ(test, w->mf->size, w->layout.blocks_offset + 5 * MIB);
+		KUNIT_ASSERT_EQ(test, w->mf->size, end);
 		check_same(test, w, &w->b);
 	}
 	KUNIT_EXPECT_GT(test, n, 50);
+}
+
+static void compact_fail_each_op(struct kunit *test)
+{
+	fail_each_op(test, 0);
+}
+
+/* The log is the last of them. */
+static void compact_fail_log(struct kunit *test)
+{
+	fail_each_op(test, 23);
+}
+
+/* The BAT is. */
+static void compact_fail_bat(struct kunit *test)
+{
+	fail_each_op(test, 21);
 }
 
 static struct kunit_case image_compact_cases[] = {
@@ -440,12 +553,16 @@ static struct kunit_case image_compact_cases[] = {
 	KUNIT_CASE(compact_zeros),
 	KUNIT_CASE(compact_holes),
 	KUNIT_CASE(compact_child),
+	KUNIT_CASE(compact_structures),
+	KUNIT_CASE(compact_long_bat),
 	KUNIT_CASE(compact_pinned),
 	KUNIT_CASE(compact_tail),
 	KUNIT_CASE(compact_fixed),
 	KUNIT_CASE(compact_stopped),
 	KUNIT_CASE(compact_full_host),
 	KUNIT_CASE(compact_fail_each_op),
+	KUNIT_CASE(compact_fail_log),
+	KUNIT_CASE(compact_fail_bat),
 	{}
 };
 

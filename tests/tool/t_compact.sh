@@ -107,6 +107,16 @@ for seed in 1 2 3 4 5 6 7 8 9 10; do
 done
 ok 'places drawn from seeds, 30 of them' $bad
 
+# 131041 blocks of a MiB have a full MiB of entries.
+mkvhdx --size 24M --block 1M --blocks 0,1,2,3,20 --data 64K --seed 5 s.vhdx
+rm -f s.raw
+zero s.vhdx 1 && zero s.vhdx 3 && ./vhdxctl convert -O raw s.vhdx s.raw && ./vhdxctl resize -q s.vhdx 131042M
+passes 'a BAT that is at the end' '^3 MiB given back$' compact s.vhdx
+json 'lies further down' 'max(r["offset"] for r in j["regions"]) < 7 << 20 and j["file-size"] == 8 << 20' \
+	info --json s.vhdx
+clean s.vhdx && ./vhdxctl resize -q --shrink --force s.vhdx 24M && reads_as s.vhdx s.raw
+ok 'all readers see the same' $?
+
 # --- chains: by themselves, and their parents never ---------------------------------
 
 mkdir c

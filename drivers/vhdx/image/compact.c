@@ -16,6 +16,11 @@
  * what is left. Each kind moves from the end of the file down, a block into a gap
  * below itself: what it leaves lies above all of its kind that have yet to move.
  *
+ * Between the two the regions move, into what payload blocks have left free. A region
+ * is copied like a block, and an edit of its own names the new place in both region
+ * tables. The log is empty then: it has nothing to copy, and both headers name the
+ * new place before anything else may get the old one.
+ *
  * The file is cut after each commit, when the log is empty.
  */
 #include "block_map.h"
@@ -32,12 +37,28 @@
 #define NO_CHUNK	U64_MAX
 
 /**
+ * struct structure - a region, or the log
+ * @offset: bytes from the start of the file
+ * @length: bytes
+ * @region: which; NULL: the log
+ * @moves: where it lies is ours to say
+ */
+struct structure {
+	u64 offset;
+	u64 length;
+	struct vhdx_region *region;
+	bool moves;
+};
+
+/**
  * struct compaction - a compaction that runs
  * @img: the image
  * @compact: who wants it
  * @space: the image's, or one to play it through with
  * @edit: NULL: it is only played through
  * @buf: PIECE bytes
+ * @structure: where they are, or would be
+ * @structures: how many
  * @pending: bytes that moved since the last commit
  * @done: bytes of the phase
  * @total: likewise
@@ -48,6 +69,8 @@ struct compaction {
 	struct vhdx_space *space;
 	struct vhdx_edit *edit;
 	u8 *buf;
+	struct structure *structure;
+	u32 structures;
 	u64 pending;
 	u64 done;
 	u64 total;
@@ -262,18 +285,35 @@ static u64 least_end(const struct compaction *c)
 }
 
 /* Where the last structure ends that stays where it is. */
-static u64 structures_end(const struct vhdx_image *img)
+static u64 structures_end(const struct compaction *c, bool all)
 {
-	const struct vhdx_header *header = vhdx_image_header(img);
-	const struct vhdx_region_table *regions = img->regions;
 	u64 end = VHDX_HEADER_SECTION_SIZE;
+	const struct structure *s;
 	u32 i;
 
-	if (header->log_length)
-		end = max(end, header->log_offset + header->log_length);
-	for (i = 0; i < regions->count; i++)
-		end = max(end, regions->region[i].file_offset +
-			       regions->region[i].length);
+	for (i = 0; i < c->structures; i++) {
+		s = &c->structure[i];
+		if (all || !s->moves)
+			end = max(end, s->offset + s->length);
+	}
+	return end;
+}
+
+/*
+ * What blocks have to end before: they make room for the structures that are behind
+ * all of them, too.
+ */
+static u64 blocks_end(const struct compaction *c, bool bitmaps)
+{
+	u64 least = least_end(c), end = least;
+	const struct structure *s;
+	u32 i;
+
+	for (i = 0; !bitmaps && i < c->structures; i++) {
+		s = &c->structure[i];
+		if (s->moves && s->offset + s->length > least)
+			end -= min(end, s->length);
+	}
 	return end;
 }
 
@@ -408,9 +448,10 @@ static int move_block(struct compaction *c, const struct block *block, u64 to)
 }
 
 /* Down from the end. The first that stays would keep all others' room. */
-static int move_down(struct compaction *c, const struct block *block, u64 n)
+static int move_down(struct compaction *c, bool bitmaps,
+		     const struct block *block, u64 n)
 {
-	u64 pinned = structures_end(c->img);
+	u64 pinned = structures_end(c, bitmaps);
 	u64 length, to, i, from = 0;
 	int ret;
 
@@ -436,7 +477,7 @@ static int move_down(struct compaction *c, const struct block *block, u64 n)
 
 static int move_blocks(struct compaction *c, bool bitmaps)
 {
-	u64 end = least_end(c), bytes, n;
+	u64 end = blocks_end(c, bitmaps), bytes, n;
 	struct block *block;
 	int ret;
 
@@ -449,8 +490,86 @@ static int move_blocks(struct compaction *c, bool bitmaps)
 	find_blocks(c, bitmaps, end, block, &bytes);
 	sort(block, n, sizeof(*block), compare_blocks, NULL);
 	begin_phase(c, bytes);
-	ret = move_down(c, block, n);
+	ret = move_down(c, bitmaps, block, n);
 	kvfree(block);
+	return ret;
+}
+
+/* --- structures that move ------------------------------------------------------- */
+
+static void find_structures(struct compaction *c)
+{
+	const struct vhdx_header *header = vhdx_image_header(c->img);
+	struct vhdx_region_table *regions = c->img->regions;
+	struct structure *s = c->structure;
+	u32 i;
+
+	for (i = 0; i < regions->count; i++, s++) {
+		s->region = &regions->region[i];
+		s->offset = s->region->file_offset;
+		s->length = s->region->length;
+		s->moves = s->region == c->img->bat_region ||
+			   s->region == c->img->metadata_region;
+	}
+	if (header->log_length) {
+		s->offset = header->log_offset;
+		s->length = header->log_length;
+		s->moves = true;
+		s++;
+	}
+	c->structures = s - c->structure;
+}
+
+static int move_region(struct compaction *c, const struct structure *s, u64 to)
+{
+	int ret;
+
+	ret = copy_block(c, s->offset, to, s->length);
+	if (!ret)
+		ret = vhdx_edit_region(c->edit, s->region, to, s->length);
+	if (!ret)
+		ret = commit(c);
+	if (!ret)
+		s->region->file_offset = to;
+	return ret;
+}
+
+static int move_structure(struct compaction *c, struct structure *s, u64 to)
+{
+	int ret;
+
+	ret = vhdx_space_claim(c->space, to, s->length, GFP_KERNEL);
+	if (ret)
+		return ret;
+	if (c->edit)
+		ret = s->region ? move_region(c, s, to) :
+				  vhdx_edit_move_log(c->edit, to);
+	if (ret) {
+		vhdx_space_unclaim(c->space, to, s->length);
+		return ret;
+	}
+	vhdx_space_unclaim(c->space, s->offset, s->length);
+	s->offset = to;
+	return 0;
+}
+
+static int move_structures(struct compaction *c)
+{
+	u64 end = least_end(c), to;
+	struct structure *s;
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; !ret && i < c->structures; i++) {
+		s = &c->structure[i];
+		if (!s->moves || s->offset + s->length <= end)
+			continue;
+		if (is_stopped(c))
+			return -EINTR;
+		to = vhdx_space_find_gap(c->space, 0, s->offset, s->length);
+		if (to != U64_MAX)
+			ret = move_structure(c, s, to);
+	}
 	return ret;
 }
 
@@ -488,8 +607,11 @@ static int claim_blocks(struct compaction *c)
 static int begin(struct compaction *c)
 {
 	c->buf = kvmalloc(PIECE, GFP_KERNEL);
-	if (!c->buf)
+	c->structure = kvcalloc(c->img->regions->count + 1,
+				sizeof(*c->structure), GFP_KERNEL);
+	if (!c->buf || !c->structure)
 		return -ENOMEM;
+	find_structures(c);
 	if (c->img->space) {
 		c->space = c->img->space;
 		return vhdx_edit_begin(c->img, &c->edit);
@@ -502,11 +624,15 @@ static int begin(struct compaction *c)
 
 static void end(struct compaction *c)
 {
-	c->compact->size = c->edit ? c->img->file_size :
-			   min(c->img->file_size, vhdx_space_end(c->space));
+	if (c->edit)
+		c->compact->size = c->img->file_size;
+	else if (c->space)
+		c->compact->size = min(c->img->file_size,
+				       vhdx_space_end(c->space));
 	if (c->space != c->img->space)
 		vhdx_space_free(c->space);
 	vhdx_edit_free(c->edit);
+	kvfree(c->structure);
 	kvfree(c->buf);
 }
 
@@ -518,8 +644,9 @@ static void end(struct compaction *c)
  *
  * Payload blocks that hold nothing, or zeros, become ZERO, and those of states
  * without data give up the place they may have; sector bitmap blocks that nothing
- * looks at go. Then blocks move from the end of the file into gaps. A block that
- * no gap is long enough for stays, and so do the log and the regions.
+ * looks at go. Then blocks move from the end of the file into gaps, and so do the
+ * BAT, the metadata region and the log. What no gap is long enough for stays, and
+ * regions of others do.
  *
  * A guest sees none of it, DataWriteGuid stays.
  *
@@ -543,6 +670,8 @@ int vhdx_image_compact(struct vhdx_image *img, struct vhdx_compact *compact)
 		ret = free_blocks(&c);
 	if (!ret)
 		ret = move_blocks(&c, false);
+	if (!ret)
+		ret = move_structures(&c);
 	if (!ret)
 		ret = move_blocks(&c, true);
 	if (!ret)

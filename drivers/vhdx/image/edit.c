@@ -331,6 +331,72 @@ int vhdx_edit_bat(struct vhdx_edit *edit, u64 index, u64 entry)
 }
 
 /**
+ * vhdx_edit_region() - put another place of a region into an edit
+ * @edit: the edit
+ * @region: of the image; it has its old place until the edit was committed, and for
+ *	the open image after that
+ * @offset: bytes from the start of the file
+ * @length: bytes
+ *
+ * In both region tables; what is to be there is the caller's to write.
+ *
+ * Context: process context, may sleep.
+ * Return: as vhdx_edit_write(). MS-VHDX 2.2.3.
+ */
+int vhdx_edit_region(struct vhdx_edit *edit, const struct vhdx_region *region,
+		     u64 offset, u32 length)
+{
+	const struct vhdx_region_table *old = edit->img->regions;
+	struct vhdx_region *new;
+	int ret = -ENOMEM;
+	void *buf;
+	u32 i;
+
+	new = kvmalloc_array(old->count, sizeof(*new), GFP_KERNEL);
+	buf = kvmalloc(VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
+	if (!new || !buf)
+		goto out;
+	for (i = 0; i < old->count; i++) {
+		new[i] = old->region[i];
+		if (&old->region[i] != region)
+			continue;
+		new[i].file_offset = offset;
+		new[i].length = length;
+	}
+	vhdx_region_table_encode(new, old->count, buf);
+	ret = vhdx_edit_write(edit, VHDX_REGION_TABLE_1_OFFSET, buf,
+			      VHDX_REGION_TABLE_SIZE);
+	if (!ret)
+		ret = vhdx_edit_write(edit, VHDX_REGION_TABLE_2_OFFSET, buf,
+				      VHDX_REGION_TABLE_SIZE);
+out:
+	kvfree(buf);
+	kvfree(new);
+	return ret;
+}
+
+/**
+ * vhdx_edit_move_log() - give the log another place
+ * @edit: of an image whose log is empty; has no page in it
+ * @offset: bytes from the start of the file, where nothing is in use
+ *
+ * At once, and not with the edit. The open image goes on with it.
+ *
+ * Context: process context, may sleep; writes and flushes the file.
+ * Return: 0 and it is durable, or a negative errno. MS-VHDX 2.2.2.
+ */
+int vhdx_edit_move_log(struct vhdx_edit *edit, u64 offset)
+{
+	struct vhdx_journal *j = edit->img->journal;
+	int ret;
+
+	ret = vhdx_edit_first_change(edit, false);
+	if (!ret)
+		ret = vhdx_journal_allocate(j, offset, 2 * j->half_length);
+	return ret ? : vhdx_journal_move_log(j, offset);
+}
+
+/**
  * vhdx_edit_room() - how much more an edit can take
  * @edit: the edit
  *

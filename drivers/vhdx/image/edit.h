@@ -17,6 +17,9 @@ int vhdx_edit_write(struct vhdx_edit *edit, u64 offset, const void *buf,
 		    size_t length);
 int vhdx_edit_zero(struct vhdx_edit *edit, u64 offset, u64 length);
 int vhdx_edit_bat(struct vhdx_edit *edit, u64 index, u64 entry);
+int vhdx_edit_region(struct vhdx_edit *edit, const struct vhdx_region *region,
+		     u64 offset, u32 length);
+int vhdx_edit_move_log(struct vhdx_edit *edit, u64 offset);
 u32 vhdx_edit_room(const struct vhdx_edit *edit);
 int vhdx_edit_commit(struct vhdx_edit *edit);
 

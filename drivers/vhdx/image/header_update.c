@@ -108,6 +108,28 @@ static int make_log(struct vhdx_journal *j)
 }
 
 /**
+ * vhdx_journal_move_log() - say in both headers that the log is elsewhere
+ * @j: the journal; the first change is made, LogGuid is zero and that is stable
+ * @offset: bytes from the start of the file
+ *
+ * Context: the worker's place.
+ * Return: 0 or a negative errno, which is latched. MS-VHDX 2.2.2.
+ */
+int vhdx_journal_move_log(struct vhdx_journal *j, u64 offset)
+{
+	struct vhdx_header header = *vhdx_image_header(j->img);
+	int ret;
+
+	header.log_offset = offset;
+	ret = vhdx_journal_flush(j);
+	if (!ret)
+		ret = update_headers(j, &header);
+	if (ret)
+		vhdx_journal_latch(j, ret);
+	return ret;
+}
+
+/**
  * vhdx_journal_first_change() - what comes before any other change of the file
  * @j: the journal
  * @visible: a guest can see what follows

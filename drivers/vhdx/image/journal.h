@@ -205,6 +205,7 @@ int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);
 /* header_update.c */
 int vhdx_journal_set_log_guid(struct vhdx_journal *j, const guid_t *log_guid);
 int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible);
+int vhdx_journal_move_log(struct vhdx_journal *j, u64 offset);
 int vhdx_journal_first_change(struct vhdx_journal *j, bool visible);
 
 /* journal.c, growth.c */

@@ -224,41 +224,6 @@ static int extend_bat(struct resize *r)
 			   data >= bat + ALIGN(bat_bytes(&r->geometry), PAGE_BYTES));
 }
 
-static int edit_region_tables(struct resize *r, u64 bat, u32 length)
-{
-	const struct vhdx_region_table *old = r->img->regions;
-	struct vhdx_region *region;
-	u32 i;
-	void *buf;
-	int ret;
-
-	region = kvmalloc_array(old->count, sizeof(*region), GFP_KERNEL);
-	buf = kvmalloc(VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
-	if (!region || !buf) {
-		ret = vhdx_no_memory(r->err, "region table", old->offset);
-		goto out;
-	}
-	for (i = 0; i < old->count; i++) {
-		region[i] = old->region[i];
-		if (&old->region[i] != r->img->bat_region)
-			continue;
-		region[i].file_offset = bat;
-		region[i].length = length;
-	}
-	vhdx_region_table_encode(region, old->count, buf);
-	ret = vhdx_edit_write(r->edit, VHDX_REGION_TABLE_1_OFFSET, buf,
-			      VHDX_REGION_TABLE_SIZE);
-	if (!ret)
-		ret = vhdx_edit_write(r->edit, VHDX_REGION_TABLE_2_OFFSET, buf,
-				      VHDX_REGION_TABLE_SIZE);
-	if (ret)
-		fail(r, ret, "region table", old->offset, "cannot be changed");
-out:
-	kvfree(buf);
-	kvfree(region);
-	return ret;
-}
-
 /* With room for a quarter more: the next time it need not move again. */
 static int move_bat(struct resize *r)
 {
@@ -274,7 +239,11 @@ static int move_bat(struct resize *r)
 		return fail(r, ret, "BAT", r->img->bat_region->file_offset,
 			    "there is no room for a longer one");
 	ret = write_pages(r, bat, 0, true);
-	return ret ? : edit_region_tables(r, bat, length);
+	if (ret)
+		return ret;
+	ret = vhdx_edit_region(r->edit, r->img->bat_region, bat, length);
+	return ret ? fail(r, ret, "region table", r->img->regions->offset,
+			  "cannot be changed") : 0;
 }
 
 static int grow(struct resize *r)
