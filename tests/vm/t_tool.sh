@@ -601,6 +601,36 @@ ctl info --json linked.vhdx
 ok 'create on a host that cannot rename without replacing' $?
 cd ..
 
+# --- what wants an image for itself ---------------------------------------------------
+
+# The kernel lets nobody open for writing what is attached read-only, or as a parent.
+in_use='(cannot be [a-z]+ while it is in use|cannot open for writing: busy): it is (attached as|a parent of) /dev/vhdx0$'
+refuses() {
+	refuses_name=$1 refuses_code=$2 refuses_image=$3
+	shift 3
+	fails "$refuses_name" "$refuses_code" "^vhdxctl: $refuses_image: $in_use" "$@"
+	hint "'vhdxctl detach (/dev/)?vhdx0' comes first" 'and a hint'
+}
+"$tool" create --parent b.vhdx child.vhdx >out 2>err
+before=$(sha256sum b.vhdx child.vhdx)
+for option in '' -r; do
+	# shellcheck disable=SC2086 # maybe none
+	ctl attach $option child.vhdx
+	refuses "check --repair of what is attached $option" 1 child.vhdx check --repair=all child.vhdx
+	refuses 'of its parent' 1 b.vhdx check --repair=all b.vhdx
+	refuses 'set' 75 child.vhdx set --reset-disk-id child.vhdx
+	refuses 'merge' 75 child.vhdx merge child.vhdx
+	refuses 'resize of its parent' 75 b.vhdx resize --allow-parent-write b.vhdx 16M
+	refuses 'compact of its parent' 75 b.vhdx compact b.vhdx
+	prints 'detach' '' detach vhdx0
+done
+ctl attach -r b.vhdx
+refuses 'merge into one that is attached' 75 "$PWD/b.vhdx" merge child.vhdx
+prints 'detach of that' '' detach vhdx0
+[ "$before" = "$(sha256sum b.vhdx child.vhdx)" ]
+ok 'none of it has changed anything' $?
+rm child.vhdx
+
 # --- ways to detach ------------------------------------------------------------------
 
 attach_all() {

@@ -365,7 +365,8 @@ int attach_image(const struct attach_request *request, unsigned int *index)
 
 	image = chain_begin(&chain, request->path);
 	code = open_image_file(&image->file, request->path,
-			       is_writable(request));
+			       is_writable(request) ? OPEN_IMAGE_ATTACH :
+						      OPEN_IMAGE_READ);
 	if (!code)
 		code = lock_image(request, &image->file);
 	if (!code)

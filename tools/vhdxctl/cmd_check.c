@@ -239,7 +239,8 @@ static int check_image(struct request *request)
 	int code;
 
 	image = chain_begin(&chain, request->path);
-	code = open_image_file(&image->file, request->path, writable);
+	code = open_image_file(&image->file, request->path,
+			       writable ? OPEN_IMAGE_CHANGE : OPEN_IMAGE_READ);
 	if (code) {
 		code = CHECKING_FAILED;
 		goto out;

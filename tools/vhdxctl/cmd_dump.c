@@ -141,7 +141,7 @@ static int dump_image(const char *path, unsigned int sections, bool json)
 	int code, ret;
 	char *text;
 
-	code = open_image_file(&file, path, false);
+	code = open_image_file(&file, path, OPEN_IMAGE_READ);
 	if (code)
 		return code;
 	ret = dump_show(&file.file, path, sections, json, &err);

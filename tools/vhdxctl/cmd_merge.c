@@ -97,7 +97,7 @@ static int find_images(struct request *request)
 	struct vhdx_error err;
 	int code;
 
-	code = open_image_file(&image->file, request->path, false);
+	code = open_image_file(&image->file, request->path, OPEN_IMAGE_READ);
 	if (code)
 		return code;
 	if (vhdx_image_open(&image->file.file, 0, &image->img, &err))
@@ -116,7 +116,7 @@ static int own_image(struct chain_image *image)
 	struct posix_file pf;
 	int code;
 
-	code = open_image_file(&pf, image->path, true);
+	code = open_image_file(&pf, image->path, OPEN_IMAGE_CHANGE);
 	if (code)
 		return code;
 	if (pf.stat.st_dev != old->st_dev || pf.stat.st_ino != old->st_ino)

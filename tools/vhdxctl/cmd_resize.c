@@ -190,7 +190,7 @@ static int resize_file(const struct request *request)
 	struct posix_file pf;
 	int code;
 
-	code = open_image_file(&pf, request->arg, true);
+	code = open_image_file(&pf, request->arg, OPEN_IMAGE_CHANGE);
 	if (code)
 		return code;
 	code = edit_image_lock(&pf, request->arg, CANNOT);

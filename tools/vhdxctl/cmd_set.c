@@ -140,7 +140,7 @@ static int set_image(struct request *request)
 	int code;
 
 	image = chain_begin(&chain, request->path);
-	code = open_image_file(&image->file, request->path, false);
+	code = open_image_file(&image->file, request->path, OPEN_IMAGE_READ);
 	if (!code && vhdx_image_open(&image->file.file, VHDX_OPEN_NO_BLOCKS,
 				     &image->img, &err))
 		code = open_image_fail(request->path, &image->file.stat, &err);

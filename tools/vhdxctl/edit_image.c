@@ -96,7 +96,7 @@ int edit_image_open(struct posix_file *pf, const char *path, const char *what,
 {
 	int code;
 
-	code = open_image_file(pf, path, true);
+	code = open_image_file(pf, path, OPEN_IMAGE_CHANGE);
 	if (code)
 		return code;
 	code = edit_image_lock(pf, path, what);

@@ -8,7 +8,8 @@
 #include "open_image.h"
 
 /* Says why a file that may well be readable cannot be written. */
-static int fail_writable(const char *path, int errnum)
+static int fail_writable(const char *path, enum open_image_mode mode,
+			 int errnum)
 {
 	struct holders holders = { };
 	struct stat st;
@@ -19,15 +20,17 @@ static int fail_writable(const char *path, int errnum)
 		code = message_fail(message_exit_code(errnum), path,
 				    "cannot open for writing: busy: %s",
 				    holders_text(&holders));
-		holders_free(&holders);
 	} else {
 		code = message_fail_errno(path, "cannot open for writing",
 					  errnum);
 	}
 	if (errnum == EACCES && geteuid())
 		message_hint("run it as root");
-	else
+	else if (mode == OPEN_IMAGE_ATTACH)
 		message_hint("'vhdxctl attach -r' attaches it read-only");
+	else if (holders.command)
+		message_hint("'%s' comes first", holders.command);
+	holders_free(&holders);
 	return code;
 }
 
@@ -35,13 +38,14 @@ static int fail_writable(const char *path, int errnum)
  * open_image_file - open an image's file
  * @pf: to fill in; closed by posix_file_close()
  * @path: the file
- * @writable: for writing too
+ * @mode: what for: for writing too, where it is not only to be read
  *
  * Return: 0, or the exit code; then the error was printed.
  */
-int open_image_file(struct posix_file *pf, const char *path, bool writable)
+int open_image_file(struct posix_file *pf, const char *path,
+		    enum open_image_mode mode)
 {
-	int ret = posix_file_open(pf, path, writable);
+	int ret = posix_file_open(pf, path, mode != OPEN_IMAGE_READ);
 
 	switch (-ret) {
 	case 0:
@@ -54,8 +58,8 @@ int open_image_file(struct posix_file *pf, const char *path, bool writable)
 	case EROFS:
 	case EBUSY:
 	case ETXTBSY:
-		if (writable)
-			return fail_writable(path, -ret);
+		if (mode != OPEN_IMAGE_READ)
+			return fail_writable(path, mode, -ret);
 		fallthrough;
 	default:
 		return message_fail_errno(path, "cannot open", -ret);
@@ -137,7 +141,7 @@ int open_image(struct posix_file *pf, const char *path,
 	       struct vhdx_image **imgp)
 {
 	struct vhdx_error err;
-	int code = open_image_file(pf, path, false);
+	int code = open_image_file(pf, path, OPEN_IMAGE_READ);
 
 	if (code)
 		return code;

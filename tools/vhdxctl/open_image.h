@@ -8,7 +8,15 @@
 #include "image/image.h"
 #include "posix_file.h"
 
-int open_image_file(struct posix_file *pf, const char *path, bool writable);
+/* What an image is opened for, which says what may help where that fails. */
+enum open_image_mode {
+	OPEN_IMAGE_READ,
+	OPEN_IMAGE_CHANGE,
+	OPEN_IMAGE_ATTACH,
+};
+
+int open_image_file(struct posix_file *pf, const char *path,
+		    enum open_image_mode mode);
 bool open_image_is_written(const struct stat *st);
 char *open_image_error(const struct vhdx_error *err);
 int open_image_fail(const char *path, const struct stat *st,

@@ -181,7 +181,7 @@ int source_open(struct source *source, const char *path,
 	memset(source, 0, sizeof(*source));
 	source->path = path;
 	pf = &chain_begin(&source->chain, path)->file;
-	code = open_image_file(pf, path, false);
+	code = open_image_file(pf, path, OPEN_IMAGE_READ);
 	if (!code && !options->unlocked)
 		code = open_image_lock(path, pf, "cannot read");
 	return code ? code : open_as(source, options);
