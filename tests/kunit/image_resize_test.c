@@ -250,6 +250,30 @@ static void resize_moves_bat(struct kunit *test)
 	guest_check_file(test, w->mf);
 }
 
+/* A fixed image keeps what is behind its last block, and what is no whole MiB of it. */
+static void resize_ragged_end(struct kunit *test)
+{
+	static const struct resize_case fixed = {
+		.block_size = MIB, .sector = 512, .fixed = true,
+	};
+	struct writer *w = resize_init(test, &fixed, 3 * MIB);
+	u8 *copy = allocate(test, LARGEST);
+	u8 *buf = allocate(test, PIECE);
+	struct vhdx_image *img;
+	struct vhdx_error err;
+
+	memfile_resize(w->mf, w->mf->size + 4608);
+	img = open_again(test, w);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, 3 * MIB, 0));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 5 * MIB, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+	guest_close(test, img);
+	guest_check_file(test, w->mf);
+	img = guest_open(test, w->mf);
+	compare(test, img, copy, buf, 5 * MIB, NULL, 0);
+	guest_close(test, img);
+}
+
 /* Nothing of the file changes. */
 static void resize_refuses(struct kunit *test)
 {
@@ -324,6 +348,7 @@ static void resize_fail_each_op(struct kunit *test)
 static struct kunit_case image_resize_cases[] = {
 	KUNIT_CASE_PARAM(resize_at_random, resize_case_gen_params),
 	KUNIT_CASE(resize_moves_bat),
+	KUNIT_CASE(resize_ragged_end),
 	KUNIT_CASE(resize_refuses),
 	KUNIT_CASE_PARAM(resize_fail_each_op, failing_case_gen_params),
 	{}

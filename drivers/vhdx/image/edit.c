@@ -171,8 +171,8 @@ int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset)
 					      length);
 	if (*offset == U64_MAX) {
 		/* The file's last gap may be a part of it. */
-		*offset = max(vhdx_space_end(img->space),
-			      img->journal->cut_limit);
+		*offset = ALIGN(max(vhdx_space_end(img->space),
+				    img->journal->cut_limit), VHDX_MIB);
 		end = *offset + length;
 		if (end > VHDX_MAX_FILE_OFFSET)
 			return -EFBIG;
