@@ -212,6 +212,34 @@ static void edit_guids(struct kunit *test)
 	}
 }
 
+/* What has failed of it is not half in the edit, whoever commits that. */
+static void edit_fail_region(struct kunit *test)
+{
+	u8 *tables = kunit_kzalloc(test, 2 * VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
+	bool done = false;
+	u64 n;
+
+	KUNIT_ASSERT_NOT_NULL(test, tables);
+	for (n = 1; !done; n++) {
+		struct writer *w = edit_init(test);
+		struct vhdx_edit *edit = begin(test, w->img);
+
+		memfile_count_from_zero(w->mf);
+		w->mf->fail_op = n;
+		done = !vhdx_edit_region(edit, w->img->metadata_region, 9 * MIB, MIB);
+		w->mf->fail_op = 0;
+		KUNIT_ASSERT_EQ(test, 0, vhdx_edit_commit(edit));
+		kunit_release_action(test, free_edit, edit);
+		guest_close(test, w->img);
+		memfile_read(w->mf, tables, 2 * VHDX_REGION_TABLE_SIZE,
+			     VHDX_REGION_TABLE_1_OFFSET);
+		KUNIT_ASSERT_EQ_MSG(test, 0, memcmp(tables, tables + VHDX_REGION_TABLE_SIZE,
+						    VHDX_REGION_TABLE_SIZE),
+				    "after operation %llu", n);
+	}
+	KUNIT_EXPECT_GT(test, n, 20);
+}
+
 /* A child by itself may be edited, and not be written to. */
 static void edit_child(struct kunit *test)
 {
@@ -298,6 +326,7 @@ static struct kunit_case image_edit_cases[] = {
 	KUNIT_CASE(edit_guids),
 	KUNIT_CASE(edit_child),
 	KUNIT_CASE(edit_fail_each_op),
+	KUNIT_CASE(edit_fail_region),
 	{}
 };
 

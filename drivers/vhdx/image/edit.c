@@ -253,7 +253,8 @@ static int take_page(struct vhdx_edit *edit, u64 offset, void **data)
  * @buf: the bytes
  * @length: bytes
  *
- * The file is only read. Later bytes replace earlier ones.
+ * The file is only read. Later bytes replace earlier ones. After a failure the edit
+ * has none of them.
  *
  * Context: process context, may sleep.
  * Return: 0; -E2BIG: too many pages, see vhdx_edit_room(); -EINVAL: they are
@@ -262,21 +263,24 @@ static int take_page(struct vhdx_edit *edit, u64 offset, void **data)
 int vhdx_edit_write(struct vhdx_edit *edit, u64 offset, const void *buf,
 		    size_t length)
 {
+	u64 end = offset + length, at;
 	const u8 *from = buf;
+	void *data;
+	int ret;
 
-	while (length) {
-		u32 in_page = offset & (PAGE_BYTES - 1);
-		size_t n = min_t(size_t, length, PAGE_BYTES - in_page);
-		void *data;
-		int ret;
-
-		ret = take_page(edit, offset - in_page, &data);
+	for (at = offset; at < end; at = ALIGN_DOWN(at, PAGE_BYTES) + PAGE_BYTES) {
+		ret = take_page(edit, ALIGN_DOWN(at, PAGE_BYTES), &data);
 		if (ret)
 			return ret;
+	}
+	while (offset < end) {
+		u32 in_page = offset & (PAGE_BYTES - 1);
+		size_t n = min_t(u64, end - offset, PAGE_BYTES - in_page);
+
+		take_page(edit, offset - in_page, &data);
 		memcpy((u8 *)data + in_page, from, n);
 		from += n;
 		offset += n;
-		length -= n;
 	}
 	return 0;
 }
@@ -349,11 +353,11 @@ int vhdx_edit_region(struct vhdx_edit *edit, const struct vhdx_region *region,
 	const struct vhdx_region_table *old = edit->img->regions;
 	struct vhdx_region *new;
 	int ret = -ENOMEM;
-	void *buf;
+	u8 *buf;
 	u32 i;
 
 	new = kvmalloc_array(old->count, sizeof(*new), GFP_KERNEL);
-	buf = kvmalloc(VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
+	buf = kvmalloc(2 * VHDX_REGION_TABLE_SIZE, GFP_KERNEL);
 	if (!new || !buf)
 		goto out;
 	for (i = 0; i < old->count; i++) {
@@ -364,11 +368,10 @@ int vhdx_edit_region(struct vhdx_edit *edit, const struct vhdx_region *region,
 		new[i].length = length;
 	}
 	vhdx_region_table_encode(new, old->count, buf);
+	memcpy(buf + VHDX_REGION_TABLE_SIZE, buf, VHDX_REGION_TABLE_SIZE);
+	/* The two copies lie side by side. */
 	ret = vhdx_edit_write(edit, VHDX_REGION_TABLE_1_OFFSET, buf,
-			      VHDX_REGION_TABLE_SIZE);
-	if (!ret)
-		ret = vhdx_edit_write(edit, VHDX_REGION_TABLE_2_OFFSET, buf,
-				      VHDX_REGION_TABLE_SIZE);
+			      2 * VHDX_REGION_TABLE_SIZE);
 out:
 	kvfree(buf);
 	kvfree(new);
