@@ -130,6 +130,7 @@ static inline u32 crc32c(u32 crc, const void *buf, size_t len)
 #define BITS_PER_LONG		((int)(8 * sizeof(long)))
 #define BIT_WORD(n)		((n) / BITS_PER_LONG)
 #define BIT_MASK(n)		(1UL << ((n) % BITS_PER_LONG))
+#define __fls(word)		(BITS_PER_LONG - 1 - __builtin_clzl(word))
 
 static inline int scnprintf(char *buf, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -211,14 +211,17 @@ u64 vhdx_space_next_gap(const struct vhdx_space *space, u64 from, u64 end,
  */
 u64 vhdx_space_end(const struct vhdx_space *space)
 {
-	u64 leaf, bit;
+	u64 leaf;
 
 	for (leaf = space->leaves; leaf-- > 0; ) {
-		if (!space->leaf[leaf])
-			continue;
-		for (bit = (leaf + 1) << LEAF_SHIFT; bit-- > leaf << LEAF_SHIFT; )
-			if (in_use(space, bit))
-				return (bit + 1) * VHDX_MIB;
+		const unsigned long *words = space->leaf[leaf];
+		u32 i = words ? LEAF_BITS / BITS_PER_LONG : 0;
+
+		while (i-- > 0)
+			if (words[i])
+				return ((leaf << LEAF_SHIFT) +
+					i * BITS_PER_LONG +
+					__fls(words[i]) + 1) * VHDX_MIB;
 	}
 	return 0;
 }
