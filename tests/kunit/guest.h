@@ -11,6 +11,17 @@
 
 struct kunit;
 
+/*
+ * What goes through all operations of a file goes on by so many. A kernel that
+ * looks at each access, emulated, is a hundred times slower than userspace, where
+ * it is each of them. Odd, for those that do one thing and another in turn.
+ */
+#ifdef __KERNEL__
+#define GUEST_FAIL_STEP		13U
+#else
+#define GUEST_FAIL_STEP		1U
+#endif
+
 /**
  * struct guest_write - a write, or a clear, that a suite takes step by step
  * @write: of image/; the suite fills in pos, length and what it wants

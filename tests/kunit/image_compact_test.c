@@ -504,7 +504,7 @@ static void fail_each_op(struct kunit *test, u64 seed)
 	bool done = false;
 	u64 n;
 
-	for (n = 1; !done; n++) {
+	for (n = 1; !done; n += GUEST_FAIL_STEP) {
 		struct vhdx_compact c = { .batch = 2 * MIB };
 		u64 end;
 		struct writer *w = build_for_faults(test, seed, &end);

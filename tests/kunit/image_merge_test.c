@@ -25,6 +25,7 @@
  * @layout: likewise
  * @top: the highest level
  * @into: that one
+ * @ends: of blocks are looked at, not all of them
  * @img: while they are open, else NULL
  */
 struct family {
@@ -34,6 +35,7 @@ struct family {
 	struct builder_layout layout[LEVELS];
 	u32 top;
 	u32 into;
+	bool ends;
 	struct vhdx_image *img[LEVELS];
 };
 
@@ -98,12 +100,26 @@ static int open_all(struct family *f, bool write)
 	return ret;
 }
 
+/* All of it, or both ends of each block where many are looked at in turn. */
+static void check_view(struct kunit *test, const struct vhdx_image *img,
+		       const struct family *f)
+{
+	const struct builder *b = f->b[f->top];
+	u64 block;
+
+	if (!f->ends) {
+		guest_check_built(test, img, b, 0, b->disk_size);
+		return;
+	}
+	for (block = 0; block * b->block_size < b->disk_size; block++)
+		guest_check_block_ends(test, img, b, block);
+}
+
 /* And no log is dirty with @clean. */
 static void check_chain(struct kunit *test, struct family *f, bool clean)
 {
 	KUNIT_ASSERT_EQ(test, 0, open_all(f, false));
-	guest_check_built(test, f->img[f->top], f->b[f->top], 0,
-			  f->b[f->top]->disk_size);
+	check_view(test, f->img[f->top], f);
 	if (clean)
 		KUNIT_EXPECT_FALSE(test, f->img[f->into]->log.dirty);
 	close_all(f);
@@ -112,8 +128,7 @@ static void check_chain(struct kunit *test, struct family *f, bool clean)
 static void check_merged(struct kunit *test, struct family *f)
 {
 	KUNIT_ASSERT_EQ(test, 0, open_all(f, false));
-	guest_check_built(test, f->img[f->into], f->b[f->top], 0,
-			  f->b[f->top]->disk_size);
+	check_view(test, f->img[f->into], f);
 	KUNIT_EXPECT_EQ(test, f->img[f->into]->metadata.virtual_disk_size,
 			f->b[f->top]->disk_size);
 	KUNIT_EXPECT_FALSE(test, f->img[f->into + 1]->locator.has_parent_linkage2);
@@ -567,6 +582,7 @@ static struct family *small(struct kunit *test, u64 below_size)
 		{ 0, 7, BUILDER_PLACE }, { 1, 6, BUILDER_PLACE }, { 3, 2, 0 },
 	};
 	struct builder *b = kunit_kzalloc(test, 2 * sizeof(*b), GFP_KERNEL);
+	struct family *f;
 	u32 i;
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
@@ -580,7 +596,9 @@ static struct family *small(struct kunit *test, u64 below_size)
 		b[i].data_bytes = 4096;
 	b[0].disk_size = below_size;
 	b[1].disk_size = 4 * MIB;
-	return pair(test, b);
+	f = pair(test, b);
+	f->ends = true;
+	return f;
 }
 
 static bool stop_after(struct vhdx_merge *merge)
@@ -596,7 +614,7 @@ static void merge_stopped(struct kunit *test)
 	int ret = -EINTR;
 	u32 n;
 
-	for (n = 0; ret; n++) {
+	for (n = 0; ret; n += GUEST_FAIL_STEP) {
 		struct family *f = small(test, 4 * MIB);
 		u32 left = n;
 		struct vhdx_merge merge = { .stop = stop_after, .ctx = &left };
@@ -618,7 +636,7 @@ static void fail_each_op(struct kunit *test, u32 level, u64 below_size)
 	bool done = false;
 	u64 n;
 
-	for (n = 1; !done; n++) {
+	for (n = 1; !done; n += GUEST_FAIL_STEP) {
 		struct family *f = small(test, below_size);
 		struct vhdx_merge merge = { };
 

@@ -450,7 +450,7 @@ static void fail_each_op(struct kunit *test, bool log)
 	int ret = -EIO;
 	u64 n;
 
-	for (n = 1; ret; n++) {
+	for (n = 1; ret; n += GUEST_FAIL_STEP) {
 		mf = make_all(test, log, &image);
 		memfile_count_from_zero(mf);
 		mf->fail_op = n;

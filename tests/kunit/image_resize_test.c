@@ -316,7 +316,7 @@ static void resize_fail_each_op(struct kunit *test)
 		u64 size = max(sizes[i / 2], c->parent_size);
 		bool done = false;
 
-		for (n = 1; !done; n++) {
+		for (n = 1; !done; n += GUEST_FAIL_STEP) {
 			struct writer *w = resize_init(test, c, old);
 			struct vhdx_image *img = open_again(test, w);
 			u64 now;
