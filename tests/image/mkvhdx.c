@@ -99,7 +99,7 @@ static void help(FILE *out)
 	      "  --data BYTES             pattern in both ends of a block, 0: all of it\n"
 	      "  --seed N --shuffle       layout, pattern and sector bitmaps\n"
 	      "  --bat-written            the BAT is no hole\n"
-	      "  --guid N                 DataWriteGuid, the N-th (default 1)\n"
+	      "  --guid N                 DataWriteGuid, the N-th (default 1), 0: all zeros\n"
 	      "  --differencing           with a parent\n"
 	      "  --linkage N              which has the N-th DataWriteGuid (default 1)\n"
 	      "  --parent PATH            and is there (default .\\parent.vhdx)\n"
@@ -121,6 +121,14 @@ static u64 parse_size(const char *text)
 	if (end == text || *end)
 		errx(64, "%s: not a size", text);
 	return value;
+}
+
+static guid_t parse_guid(const char *text)
+{
+	const guid_t none = { };
+	u64 number = parse_size(text);
+
+	return number ? builder_guid(number) : none;
 }
 
 static void parse_blocks(struct builder *b, struct builder_block *blocks,
@@ -463,11 +471,11 @@ int main(int argc, char **argv)
 			b.differencing = true;
 			break;
 		case OPT_GUID:
-			b.data_write_guid = builder_guid(parse_size(optarg));
+			b.data_write_guid = parse_guid(optarg);
 			break;
 		case OPT_LINKAGE:
 			b.differencing = true;
-			b.parent_linkage = builder_guid(parse_size(optarg));
+			b.parent_linkage = parse_guid(optarg);
 			break;
 		case OPT_PARENT:
 			b.differencing = true;

@@ -4,6 +4,8 @@
 # Chains of differencing images, attached read-only: what a guest reads, what is
 # refused and how that is said, files that several chains share, sector bitmaps
 # taken away by the kernel. Prints TAP.
+# kernels: 6.12
+# also: 6.1 debug
 # vm: -m 1024 -x build/mkvhdx -x build/rawctl
 set -u
 
@@ -150,6 +152,15 @@ refused 'another parent' ESTALE '^parent locator.*DataWriteGuid' c1/1.vhdx other
 attach_files -i c1/1.vhdx other.vhdx
 ok 'another parent, and that does not matter' $?
 detach
+mkvhdx --size 4M --guid 0 other.vhdx
+mkvhdx --size 4M --linkage 0 zero.vhdx
+refused 'no DataWriteGuid, and a child that names none' ESTALE '^parent locator.*DataWriteGuid' \
+	zero.vhdx other.vhdx
+mkdir c65
+mkvhdx --chain 65 --size 4M c65
+# shellcheck disable=SC2046 # names without spaces
+refused '65 parents' EINVAL '^66 descriptors, which is not 1 to 65' $(files_of c65 65)
+rm -r c65 zero.vhdx
 mkvhdx --size 32M --sector 4096 sectors.vhdx
 refused 'another sector size' EUCLEAN LogicalSectorSize c1/1.vhdx sectors.vhdx
 
