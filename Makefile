@@ -2,6 +2,7 @@
 #
 # make              the tool and, for the running kernel, the module
 # make check        all tests (root: the VMs' file systems are made here)
+# make check-all    the same, VM tests on each kernel that they can run on
 # make demo         a real image in a throwaway VM
 # make bench        speed against loop and qemu-nbd, in a VM, and against qemu-img
 # make crash        every state that a power cut can leave, and the mutants
@@ -154,6 +155,9 @@ setup:
 check: setup
 	tests/check
 
+check-all: setup
+	tests/check -a
+
 # As make check does, with more faults, more sequences and more files.
 crash: setup $(B)/crash $(B)/crash-mutants
 	tests/image/crash_replay.py --sample 2000 $(B)/crash --full
@@ -228,5 +232,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check crash lint demo bench matrix deb deb-check vm-shell \
+.PHONY: all tool programs setup check check-all crash lint demo bench matrix deb deb-check vm-shell \
 	install install-tool dkms-install uninstall clean FORCE

@@ -3,7 +3,8 @@
 #
 # Children that are written to: what is written is there, all else is the parent's,
 # and the parent stays as it is. Prints TAP.
-# kernels: 6.12 debug
+# kernels: debug
+# also: 6.1 6.12
 # vm: -m 3072 -x build/mkvhdx $(test -d ../shared/images && echo -f ../shared/images)
 set -u
 

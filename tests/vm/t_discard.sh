@@ -3,6 +3,8 @@
 #
 # Discard and write zeroes: what is gone reads as zeros, space comes back, nobody
 # reads what was another's. Prints TAP.
+# kernels: 6.12
+# also: 6.1 debug
 # vm: -m 512 -x build/mkvhdx
 set -u
 

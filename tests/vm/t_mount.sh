@@ -3,7 +3,8 @@
 #
 # vhdxctl mount and umount, and the helpers that mount and umount call: what is
 # chosen, what is refused, and that the image is clean afterwards. Prints TAP.
-# kernels: 6.1 6.12
+# kernels: 6.12
+# also: 6.1
 # vm: -m 768
 set -u
 

@@ -3,7 +3,8 @@
 #
 # A disk in use grows: under load, with partitions and a file system on it, with a
 # BAT that has to move, on a host that is full. Prints TAP.
-# kernels: 6.12 debug
+# kernels: debug
+# also: 6.1 6.12
 # vm: -m 512
 set -u
 

@@ -3,7 +3,8 @@
 #
 # Sector sizes, block sizes, layouts and the largest disks, from the tests' own
 # writer. What attaching them takes is printed. Prints TAP.
-# kernels: 6.1 6.12
+# kernels: 6.12
+# also: 6.1
 # vm: -m 1280 -x build/mkvhdx
 set -u
 

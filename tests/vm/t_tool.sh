@@ -4,6 +4,7 @@
 # vhdxctl with the driver: attach, detach, list. Prints TAP.
 # VHDXCTL names another build of the tool.
 # kernels: 6.12
+# also: 6.1
 # vm: -x build/mkvhdx
 set -u
 

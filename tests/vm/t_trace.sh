@@ -3,7 +3,8 @@
 #
 # The tracepoints and the counters: that each tells of what was done, and how many
 # times. Prints TAP.
-# kernels: 6.1 6.12
+# kernels: 6.1
+# also: 6.12
 # vm: -m 256
 set -u
 

@@ -4,7 +4,8 @@
 # A machine with udev: what links its rules make, that they are there when attach
 # returns and gone after detach, and that no other disk's link is taken. Prints
 # TAP.
-# kernels: 6.1 6.12
+# kernels: 6.12
+# also: 6.1
 # vm: -m 768 -x build/rawctl -f tools/udev/60-vhdx.rules
 set -u
 

@@ -3,6 +3,8 @@
 #
 # What is written to a disk is there: for its users, after it was attached again,
 # and for other readers of the image. Prints TAP.
+# kernels: 6.1 debug
+# also: 6.12
 # vm: -m 1536 -x build/mkvhdx
 set -u
 
