@@ -151,6 +151,22 @@ resized 'and shrink after it, with --force' $((32 * mib)) --shrink --force image
 e2fsck -fn raw >/dev/null 2>&1
 ok 'the file system is whole' $?
 
+# A host that finds out half way that it has no room.
+rm -f raw image.vhdx
+if [ "$(id -u)" = 0 ] && truncate -s 24M ext4.img && mkfs.ext4 -q ext4.img 2>err && mkdir host &&
+	mount -o loop ext4.img host 2>>err; then
+	trap 'umount host; rm -rf "$work"' EXIT
+	./vhdxctl create -t fixed -s 4M host/image.vhdx >out 2>err
+	before=$(stat -c %s host/image.vhdx)
+	fails 'a full host' 1 'host/image.vhdx: .*No space left' resize host/image.vhdx 64M
+	[ "$(stat -c %s host/image.vhdx)" = "$before" ] && ./vhdxctl check -q host/image.vhdx
+	ok 'a full host has its room back' $?
+	umount host
+	trap 'rm -rf "$work"' EXIT
+else
+	skip 'a full host' 'cannot mount'
+fi
+
 # --- chains, and who uses it ----------------------------------------------------
 
 rm -f raw image.vhdx

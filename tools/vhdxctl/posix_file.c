@@ -172,11 +172,18 @@ static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
 static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
 {
 	int fd = to_posix_file(file)->fd;
+	struct stat st;
+	int ret;
 
-	while (fallocate(fd, 0, (off_t)offset, (off_t)len))
-		if (errno != EINTR)
-			return -errno;
-	return 0;
+	if (fstat(fd, &st))
+		return -errno;
+	do
+		ret = fallocate(fd, 0, (off_t)offset, (off_t)len) ? -errno : 0;
+	while (ret == -EINTR);
+	/* What ran out of space half way has made the file longer, and keeps it. */
+	if (ret && offset + len > (u64)st.st_size)
+		posix_file_resize(file, (u64)st.st_size);
+	return ret;
 }
 
 static const struct vhdx_file_ops posix_file_ops = {
