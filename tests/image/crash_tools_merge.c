@@ -111,8 +111,10 @@ static int set_link(struct files *files, const guid_t *linkage,
 static guid_t identity(struct files *files)
 {
 	struct vhdx_image *img = open_file(&files->disk[PARENT], NULL, 0);
-	guid_t guid = vhdx_image_header(img)->data_write_guid;
+	guid_t guid;
 
+	if (vhdx_merge_identity(img, &guid))
+		violation("cannot be flushed");
 	vhdx_image_close(img);
 	return guid;
 }
@@ -201,6 +203,64 @@ int merge_run(struct files *files)
 	if (!ret)
 		ret = set_link(files, &next, NULL);
 	return ret;
+}
+
+static const struct vhdx_file_ops *whole_ops;
+static bool killed;
+
+/* After the first one. What is carried on from there comes here as well. */
+static int flush_until_killed(struct vhdx_file *file)
+{
+	int ret = killed ? -EIO : whole_ops->flush(file);
+
+	killed = true;
+	return ret;
+}
+
+static bool is_dirty(struct disk *disk)
+{
+	struct vhdx_image *img = open_file(disk, NULL, 0);
+	bool dirty = img->log.dirty;
+
+	vhdx_image_close(img);
+	return dirty;
+}
+
+/* The last header that is written nobody flushes any more. */
+static int begin_and_be_killed(struct files *files)
+{
+	struct vhdx_file *file = &files->disk[PARENT].file;
+	struct vhdx_file_ops ops = *file->ops;
+	guid_t old = identity(files), next;
+	int ret;
+
+	/* It would be killed by its own replay, and come no further. */
+	if (is_dirty(&files->disk[PARENT]))
+		return 0;
+	guid_gen(&next);
+	ret = set_link(files, &old, &next);
+	if (ret)
+		return ret;
+	whole_ops = file->ops;
+	killed = false;
+	ops.flush = flush_until_killed;
+	file->ops = &ops;
+	ret = merge_blocks(files, &next);
+	file->ops = whole_ops;
+	return ret == -EIO ? 0 : -EINVAL;
+}
+
+/**
+ * merge_again_run() - merge the child into its parent, where somebody else began to
+ * @files: both
+ *
+ * There was no power cut: what that one wrote is in a cache still.
+ */
+int merge_again_run(struct files *files)
+{
+	int ret = begin_and_be_killed(files);
+
+	return ret ? : merge_run(files);
 }
 
 /**

@@ -162,9 +162,9 @@ static int identity(struct family *f, guid_t *guid)
 	ret = vhdx_image_open(&f->mf[f->into]->file, 0, &img, &err);
 	if (ret)
 		return ret;
-	*guid = vhdx_image_header(img)->data_write_guid;
+	ret = vhdx_merge_identity(img, guid);
 	vhdx_image_close(img);
-	return 0;
+	return ret;
 }
 
 static int open_into(struct family *f, const guid_t *next)

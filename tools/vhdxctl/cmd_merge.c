@@ -362,18 +362,24 @@ static int merge_items(const struct request *request)
 }
 
 /* The DataWriteGuid that it has, or had: it may not have changed at all. */
-static guid_t identity(const struct request *request)
+static int identity(const struct request *request, guid_t *guid)
 {
-	return vhdx_image_header(target(request)->img)->data_write_guid;
+	const struct chain_image *image = target(request);
+	int ret = vhdx_merge_identity(image->img, guid);
+
+	return ret ? message_fail_errno(image->path, "cannot be merged into",
+					-ret) : 0;
 }
 
 static int merge(const struct request *request, u64 *bytes)
 {
-	guid_t old = identity(request), next;
+	guid_t old, next;
 	int code;
 
 	guid_gen(&next);
-	code = announce(request, &old, &next);
+	code = identity(request, &old);
+	if (!code)
+		code = announce(request, &old, &next);
 	if (!code)
 		code = link_images(request, &next);
 	if (!code && request->size > request->old_size)
@@ -388,8 +394,8 @@ static int merge(const struct request *request, u64 *bytes)
 		code = merge_items(request);
 	if (code || request->remove)
 		return code;
-	next = identity(request);
-	return announce(request, &next, NULL);
+	code = identity(request, &next);
+	return code ? code : announce(request, &next, NULL);
 }
 
 /* From the top: what is left, if anything, is a chain still. */

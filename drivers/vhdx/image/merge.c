@@ -9,7 +9,8 @@
  * says, in one edit, that its parent has either that or the old one; it is durable
  * before the first change of the image below, whose headers have one or the
  * other from then on. Who goes on after a cut does the same again, with what is
- * the old one then.
+ * the old one then; after a merge that was killed too, whose last header may lie in
+ * a cache still: it is flushed before the child forgets the one before.
  *
  * The data is there. Only such sectors are written to that an image above has, and
  * that one hides them. What of these writes has become durable, and in which order,
@@ -38,6 +39,20 @@
 
 /* --- who the parent is ---------------------------------------------------------- */
 
+/**
+ * vhdx_merge_identity() - which DataWriteGuid an image has, and will have after a cut
+ * @img: open; its file may be flushed
+ * @guid: receives it
+ *
+ * Context: process context, may sleep; flushes the file.
+ * Return: 0 or what flushing answered.
+ */
+int vhdx_merge_identity(const struct vhdx_image *img, guid_t *guid)
+{
+	*guid = vhdx_image_header(img)->data_write_guid;
+	return img->file->ops->flush(img->file);
+}
+
 static int set_locator(struct vhdx_image *child, const void *buf, u32 length)
 {
 	struct vhdx_edit *edit = NULL;
@@ -56,7 +71,7 @@ static int set_locator(struct vhdx_image *child, const void *buf, u32 length)
 /**
  * vhdx_merge_link() - say which DataWriteGuid the parent of an image has
  * @child: a differencing image, with VHDX_OPEN_EDIT
- * @linkage: it has this
+ * @linkage: it has this, as vhdx_merge_identity() says
  * @linkage2: or this; NULL: nothing else
  * @err: filled in on failure
  *

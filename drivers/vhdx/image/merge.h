@@ -19,6 +19,7 @@ struct vhdx_merge {
 	void *ctx;
 };
 
+int vhdx_merge_identity(const struct vhdx_image *img, guid_t *guid);
 int vhdx_merge_link(struct vhdx_image *child, const guid_t *linkage,
 		    const guid_t *linkage2, struct vhdx_error *err);
 int vhdx_merge_measure(const struct vhdx_image *top,
