@@ -96,8 +96,11 @@ static u64 find_part(struct vhdx_journal *j)
 	do {
 		offset = vhdx_space_next_gap(img->space, j->part_cursor, end,
 					     &length);
-		if (offset == U64_MAX)
+		if (offset == U64_MAX) {
+			/* As with gaps for blocks. */
+			j->part_cursor = end;
 			return U64_MAX;
+		}
 		j->part_cursor = offset + length;
 		length &= block - 1;
 	} while (!length);
