@@ -9,8 +9,9 @@ set -u
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
 . "$VM_LIB/tap.sh"
+# shellcheck source=tests/vm/lib/guest/fault.sh
+. "$VM_LIB/fault.sh"
 
-debugfs=/sys/kernel/debug
 # state: of the one disk
 state() { vhdxctl list -n --raw -o RO,LOG-STATE; }
 is_writable() { case $(state) in *failed*) false ;; 0*) true ;; *) false ;; esac; }
@@ -58,31 +59,13 @@ all_is_there() {
 	done </tmp/sorted
 }
 
-# fault NAME PROBABILITY TIMES [INTERVAL]: begins to inject, with this probability
-# (in percent) into every INTERVAL-th
-fault() {
-	cd "$debugfs/$1" || return 1
-	echo 0 >verbose
-	echo "${4-1}" >interval
-	echo 0 >space
-	echo N >task-filter
-	echo "$3" >./times
-	echo "$2" >probability
-	cd /tmp || return 1
-}
-no_fault() { echo 0 >"$debugfs/$1/probability"; }
-
 : >/tmp/flushed
 modprobe -a dm_mod
 
 # --- memory ---
 
 # Only what the driver itself asks for: its code is right below the allocator.
-awk '$4 == "[vhdx]" && $3 ~ /[tT]/ { print "0x" $1 }' /proc/kallsyms | sort >/tmp/code
-head -n 1 /tmp/code >$debugfs/failslab/require-start
-tail -n 1 /tmp/code >$debugfs/failslab/require-end
-echo 6 >$debugfs/failslab/stacktrace-depth
-echo N >$debugfs/failslab/ignore-gfp-wait
+fault_code 6
 
 # An attach that finds a dirty log and replays it.
 mkvhdx --bad log-wraps /tmp/pristine >/tmp/out

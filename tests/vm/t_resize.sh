@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A disk in use grows: under load, with partitions and a file system on it, with a
-# BAT that has to move, on a host that is full. Prints TAP.
+# BAT that has to move, on a host that is full, and when there is no memory to go on.
+# Prints TAP.
 # kernels: debug
 # also: 6.1 6.12
 # vm: -m 512
@@ -12,6 +13,8 @@ set -u
 . "$VM_LIB/tap.sh"
 # shellcheck source=tests/vm/lib/guest/disk.sh
 . "$VM_LIB/disk.sh"
+# shellcheck source=tests/vm/lib/guest/fault.sh
+. "$VM_LIB/fault.sh"
 
 cd /scratch || exit 1
 image=/scratch/disk.vhdx
@@ -146,5 +149,38 @@ detach && is_clean $image && vhdxctl check -q $image
 ok 'clean' $?
 umount host && remove_host
 ok 'the host is let go of' $?
+image=/scratch/disk.vhdx
+
+# --- no memory to open the image again --------------------------------------------------
+
+# Its size has changed then, and what it was opened as may be written to no more.
+if [ -d $debugfs/failslab ]; then
+	new_image $image 32M
+	attach $image && yes old | head -c 16M | dd of="$dev" bs=1M oflag=direct,sync conv=notrunc iflag=fullblock status=none
+	sum=$(sha256sum <"$dev")
+	fault_code 16 vhdx_image_open_child
+	fault failslab 100 1
+	resize "$dev" 64M
+	status=$?
+	no_fault failslab
+	[ $status = 75 ] && grep -qi 'memory' /tmp/err
+	ok 'it is said' $?
+	[ "$(cat "/sys/block/$disk/ro")" = 1 ] && [ "$(vhdxctl list -n --raw -o LOG-STATE)" = failed ] &&
+		[ "$(size)" = $((32 << 20)) ]
+	ok 'the disk is as large as before, and read-only' $?
+	echo 1 >/proc/sys/vm/drop_caches
+	[ "$(sha256sum <"$dev")" = "$sum" ]
+	ok 'and can be read' $?
+	! dd if=/dev/zero of="$dev" bs=4k count=1 oflag=direct conv=notrunc 2>/tmp/err
+	ok 'nothing is written to it' $?
+	! resize "$dev" 80M && grep -q 'writing to it has failed before' /tmp/err
+	ok 'it does not grow any more' $?
+	vhdxctl detach "$dev" >/tmp/out 2>/tmp/err
+	[ ! -e "$dev" ] && is_clean $image && vhdxctl check -q $image && attach $image && [ "$(size)" = $((64 << 20)) ] &&
+		[ "$(head -c 32M "$dev" | sha256sum)" = "$sum" ] && detach
+	ok 'the next attach finds its new size, and all of it' $?
+else
+	skip 'no memory' 'this kernel has no fault injection'
+fi
 
 finish
