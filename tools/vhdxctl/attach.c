@@ -226,14 +226,15 @@ static void hint(int errnum, const struct attach_request *request,
 static int lock_image(const struct attach_request *request,
 		      const struct posix_file *pf)
 {
-	int ret = image_lock(pf->fd, is_writable(request));
 	struct holders holders;
+	int ret;
 
+	ret = holders_lock_image(&holders, pf->fd, &pf->stat,
+				 is_writable(request));
 	if (!ret)
 		return 0;
 	if (ret != -EAGAIN)
 		return message_fail_errno(request->path, "cannot lock", -ret);
-	holders_find_of_image(&holders, &pf->stat);
 	message_fail(EX_TEMPFAIL, request->path,
 		     "cannot attach: locked by QEMU's image lock: %s",
 		     holders_text(&holders));
@@ -250,14 +251,15 @@ static int lock_image(const struct attach_request *request,
 static int lock_parent(const struct attach_request *request,
 		       const struct chain_image *parent)
 {
-	int ret = image_lock(parent->file.fd, false);
 	struct holders holders;
+	int ret;
 
+	ret = holders_lock_image(&holders, parent->file.fd, &parent->file.stat,
+				 false);
 	if (!ret)
 		return 0;
 	if (ret != -EAGAIN)
 		return message_fail_errno(parent->path, "cannot lock", -ret);
-	holders_find_of_image(&holders, &parent->file.stat);
 	message_fail(EX_TEMPFAIL, request->path,
 		     "cannot attach: its parent %s is locked by QEMU's image lock: %s",
 		     parent->path, holders_text(&holders));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhdxctl umount, and umount.vhdx, which umount(8) calls.
+ * vhdxctl umount, and umount.vhdx, which umount(8) calls for ordinary users.
  *
  * The disk goes by itself, after the system call has returned. Who unmounts the
  * file system that the image is on, or attaches the image again, comes next: so

@@ -3,21 +3,17 @@
 #include "device.h"
 #include "edit_image.h"
 #include "holders.h"
-#include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
 
-static int fail_in_use(const struct posix_file *pf, const char *path,
+static int fail_in_use(struct holders *holders, const char *path,
 		       const char *what)
 {
-	struct holders holders;
-
-	holders_find_of_image(&holders, &pf->stat);
 	message_fail(EX_TEMPFAIL, path, "%s while it is in use: %s", what,
-		     holders_text(&holders));
-	if (holders.command)
-		message_hint("'%s' comes first", holders.command);
-	holders_free(&holders);
+		     holders_text(holders));
+	if (holders->command)
+		message_hint("'%s' comes first", holders->command);
+	holders_free(holders);
 	return EX_TEMPFAIL;
 }
 
@@ -47,13 +43,18 @@ static bool is_attached(const struct stat *st)
  */
 int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
 {
+	struct holders holders;
 	int ret;
 
-	ret = image_lock(pf->fd, true);
-	if (ret && ret != -EAGAIN)
+	ret = holders_lock_image(&holders, pf->fd, &pf->stat, true);
+	if (ret == -EAGAIN)
+		return fail_in_use(&holders, path, what);
+	if (ret)
 		return message_fail_errno(path, "cannot lock", -ret);
-	if (ret || is_attached(&pf->stat))
-		return fail_in_use(pf, path, what);
+	if (is_attached(&pf->stat)) {
+		holders_find_of_image(&holders, &pf->stat);
+		return fail_in_use(&holders, path, what);
+	}
 	posix_file_allow_writes(pf);
 	return 0;
 }

@@ -5,11 +5,16 @@
 #include <libmount/libmount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device.h"
 #include "holders.h"
+#include "image_lock.h"
 #include "text.h"
+
+#define GOING_TRIES	50
+#define GOING_TRY_MS	100
 
 static void add(struct holders *holders, char *text)
 {
@@ -262,6 +267,36 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
 	add_disks(holders, "it is a parent of", &disks);
 	device_list_free(&disks);
 	find_processes(holders, NULL, st);
+}
+
+/**
+ * holders_lock_image - lock an image as image_lock() does, or find who prevents it
+ * @holders: to be freed by holders_free() after -EAGAIN
+ * @fd: the image, open for reading at least
+ * @st: of it
+ * @writable: whether it will be written
+ *
+ * A disk that goes by itself keeps its lock until the driver has let go of the file,
+ * which is a moment longer than anybody finds it there. So whoever is not to be
+ * found is waited for, some seconds.
+ *
+ * Return: as image_lock().
+ */
+int holders_lock_image(struct holders *holders, int fd, const struct stat *st,
+		       bool writable)
+{
+	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
+
+	for (int i = 0;; i++) {
+		int ret = image_lock(fd, writable);
+
+		if (ret != -EAGAIN)
+			return ret;
+		holders_find_of_image(holders, st);
+		if (holders->text || i == GOING_TRIES)
+			return ret;
+		nanosleep(&pause, NULL);
+	}
 }
 
 /**

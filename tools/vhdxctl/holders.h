@@ -55,6 +55,8 @@ struct holders {
 bool holders_find_lasting(struct holders *holders, unsigned int index);
 void holders_find_processes(struct holders *holders, unsigned int index);
 void holders_find_of_image(struct holders *holders, const struct stat *st);
+int holders_lock_image(struct holders *holders, int fd, const struct stat *st,
+		       bool writable);
 const char *holders_text(const struct holders *holders);
 void holders_free(struct holders *holders);
 

@@ -3,7 +3,6 @@
 
 #include "device.h"
 #include "holders.h"
-#include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
 
@@ -167,12 +166,14 @@ int open_image_lock(const char *path, const struct posix_file *pf,
 	struct holders holders;
 	int ret;
 
-	ret = image_lock(pf->fd, false);
+	ret = holders_lock_image(&holders, pf->fd, &pf->stat, false);
 	if (ret && ret != -EAGAIN)
 		return message_fail_errno(path, "cannot lock", -ret);
-	if (!ret && !open_image_is_written(&pf->stat))
-		return 0;
-	holders_find_of_image(&holders, &pf->stat);
+	if (!ret) {
+		if (!open_image_is_written(&pf->stat))
+			return 0;
+		holders_find_of_image(&holders, &pf->stat);
+	}
 	message_fail(EX_TEMPFAIL, path, "%s while it is written to: %s", what,
 		     holders_text(&holders));
 	if (holders.command)
