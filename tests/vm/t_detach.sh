@@ -27,10 +27,10 @@ new_image() {
 # gone: the disk, soon, and its image is clean
 gone() {
 	for _ in $(seq 300); do
-		[ -e "/sys/block/$disk" ] || break
+		[ -e "/sys/block/$disk" ] || [ -e "$dev" ] || ! is_clean $image || return 0
 		sleep 0.1
 	done
-	[ ! -e "$dev" ] && is_clean $image
+	return 1
 }
 
 # busy PATTERN: it is not detached, and this is said
