@@ -72,7 +72,7 @@ while read -r name kind _; do
 	fi
 	rm row same
 done </tmp/list
-[ "$(wc -l </tmp/list)" = $((n / 2)) ] && [ $((n / 2 * step)) -gt 150 ]
+[ "$(wc -l </tmp/list)" = $((n / 2)) ] && [ $((n * step)) -gt 300 ]
 ok "each ${step}. row of the table, twice" $?
 
 finish
