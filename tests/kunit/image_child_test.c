@@ -605,22 +605,30 @@ static void child_leaves_no_gaps(struct kunit *test)
 	}
 }
 
-/* What is too short for a block is long enough for a bitmap block. */
-static void child_uses_short_gaps(struct kunit *test)
+/* Gaps at 14 MiB and 17 MiB that are too short for a block. */
+static struct writer *short_gaps_build(struct kunit *test)
 {
 	static const struct builder_block blocks[] = {
 		{ 100, 6, 10 * MIB }, { 101, 6, 15 * MIB }, { 102, 6, 18 * MIB },
 	};
-	/* In the end half of a gap for blocks as well. */
-	static const u64 bitmap[] = { 14 * MIB, 17 * MIB, 12 * MIB, 13 * MIB };
 	struct writer *w = long_blocks_init(test, 2 * MIB);
-	u32 k;
 
 	w->b.block = blocks;
 	w->b.blocks = ARRAY_SIZE(blocks);
 	writer_build(test, w);
 	KUNIT_ASSERT_EQ(test, w->layout.blocks_offset, 4 * MIB);
 	memfile_resize(w->mf, 20 * MIB);
+	return w;
+}
+
+/* What is too short for a block is long enough for a bitmap block. */
+static void child_uses_short_gaps(struct kunit *test)
+{
+	/* In the end half of a gap for blocks as well. */
+	static const u64 bitmap[] = { 14 * MIB, 17 * MIB, 12 * MIB, 13 * MIB };
+	struct writer *w = short_gaps_build(test);
+	u32 k;
+
 	for (k = 0; k < 4; k++) {
 		child_open(test, w);
 		KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, ((u64)k << 32) +
@@ -634,6 +642,41 @@ static void child_uses_short_gaps(struct kunit *test)
 	for (k = 0; k < 4; k++)
 		guest_check_byte(test, w->img, ((u64)k << 32) + 4096, 4096,
 				 1 + k);
+}
+
+/* A gap that the host had no room for is not forgotten. */
+static void child_tries_short_gaps_again(struct kunit *test)
+{
+	u64 n, ops = 1, k;
+
+	for (n = 1; n <= ops; n++) {
+		struct writer *w = short_gaps_build(test);
+		bool used = false;
+
+		child_open(test, w);
+		memfile_count_from_zero(w->mf);
+		w->mf->fail_op = n;
+		w->mf->fail_errnum = -ENOSPC;
+		if (guest_write(w->img, 4096, 4096, 1))
+			guest_write(w->img, 4096, 4096, 1);
+		ops = w->mf->ops;
+		w->mf->fail_op = 0;
+		/* Such an answer to a flush, or to a header, is the end. */
+		if (vhdx_image_failed(w->img)) {
+			guest_close(test, w->img);
+			continue;
+		}
+		for (k = 1; k < 4; k++)
+			KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, (k << 32) +
+							     4096, 4096, 1 + k));
+		guest_finish(test, w->img);
+		guest_close(test, w->img);
+		for (k = 0; k < 4; k++)
+			used |= bitmap_offset(w, k) == 14 * MIB;
+		KUNIT_EXPECT_TRUE(test, used);
+		guest_check_file(test, w->mf);
+	}
+	KUNIT_EXPECT_GT(test, n, 4);
 }
 
 /* Not without its parent, nor above one that does not match. */
@@ -678,6 +721,7 @@ static struct kunit_case image_child_cases[] = {
 	KUNIT_CASE(child_many_generations),
 	KUNIT_CASE(child_leaves_no_gaps),
 	KUNIT_CASE(child_uses_short_gaps),
+	KUNIT_CASE(child_tries_short_gaps_again),
 	KUNIT_CASE(child_needs_parent),
 	{}
 };

@@ -6,7 +6,8 @@
  * well. Its requests are held back, and a work does the rest in the place of the
  * journal's worker: it leaves the image clean, as a detach does, and changes it.
  * Whatever has failed, the disk works on as before, unless nobody knows what is in
- * the file: then it turns read-only, as after any such failure of the journal.
+ * the file, or it cannot be opened again as what it has become, for want of memory
+ * perhaps: then it turns read-only, as after any such failure of the journal.
  *
  * While requests are held back memory must not be waited for that only they can
  * free: the work runs under memalloc_noio_save(), and the task that waits for it

@@ -123,8 +123,13 @@ static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 	u64 offset;
 	int ret;
 
-	if (part != U64_MAX && zero_gap(j, part, VHDX_BITMAP_BLOCK_SIZE))
-		part = U64_MAX;
+	if (part != U64_MAX) {
+		ret = zero_gap(j, part, VHDX_BITMAP_BLOCK_SIZE);
+		if (vhdx_is_no_space(ret))
+			j->part_cursor = part;
+		if (ret)
+			part = U64_MAX;
+	}
 	for (tries = 0; tries < BATCH && n * length < bytes; tries++) {
 		offset = vhdx_space_find_gap(img->space, j->gap_cursor,
 					     img->file_size, length);
