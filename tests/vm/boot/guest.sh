@@ -33,9 +33,9 @@ ok 'vhdxtab: detached when stopped' $?
 
 cp /etc/vhdxtab /mnt/fstab/written && cp /etc/vhdxtab /mnt/tab/written
 ok 'written to both' $?
-vhdxctl attach /work/hand.vhdx vhdx20 && mount /dev/vhdx20 /mnt/hand && cp /etc/vhdxtab /mnt/hand/written
+vhdxctl attach /vm/work/hand.vhdx vhdx20 && mount /dev/vhdx20 /mnt/hand && cp /etc/vhdxtab /mnt/hand/written
 ok 'another one, by hand' $?
-vhdxctl attach /work/raw.vhdx vhdx21 && cp /etc/vhdxtab /dev/vhdx21
+vhdxctl attach /vm/work/raw.vhdx vhdx21 && cp /etc/vhdxtab /dev/vhdx21
 ok 'and one that is not mounted' $?
 
 echo "1..$n"
