@@ -4,7 +4,8 @@
  * open says against what a check finds:
  *
  *   an image opens exactly when a check finds nothing that is corrupt or not
- *   supported, and what an open refuses is among the findings;
+ *   supported, but for blocks whose end the file has not, and what an open refuses
+ *   is among the findings;
  *   nothing is written;
  *   a repair leaves the guest's view as it was, and nothing that could be repaired;
  *   what it does not repair is as it was to the byte;
@@ -89,8 +90,9 @@ static void compare(const struct checking *checking, int checked, int opened,
 		    const struct vhdx_error *err)
 {
 	const u64 *count = checking->check.kind_count;
+	const u64 cut = checking->check.name_count[VHDX_FINDING_BAT_CUT];
 	char text[VHDX_ERROR_LENGTH] = "";
-	bool bad = checked || count[VHDX_KIND_CORRUPT] ||
+	bool bad = checked || count[VHDX_KIND_CORRUPT] > cut ||
 		   count[VHDX_KIND_UNSUPPORTED];
 
 	/* Memory and bounds of our own are no verdict on the image. */

@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ static size_t trace_length, trace_room;
 static jmp_buf escape;
 static bool show_trace;
 static int tell_parent = -1;	/* a mutant's */
+static u32 *progress;		/* workloads, of a mutant */
 
 void trace(const struct world *w, const char *format, ...)
 {
@@ -100,9 +102,11 @@ static const struct letter letters[] = {
 	{ 'v', "write zeroes to the sector that a block lacks" },
 	{ 'y', "discard a part of a block that is not there" },
 	{ 'Y', "discard sectors of which a block lacks one" },
+	{ 'l', "write the last sector of a block that is not there" },
+	{ 'r', "two writes to it at once, the later part first" },
 };
 
-#define CHILD_LETTERS	5U
+#define CHILD_LETTERS	7U
 #define LETTERS		(ARRAY_SIZE(letters) - (parent_image ? 0 : CHILD_LETTERS))
 #define MAX_SEQUENCE	10U
 
@@ -157,14 +161,15 @@ void violation(const char *format, ...)
 	explain_violation();
 	statistics.violations++;
 	va_start(args, format);
+	run_options(options, sizeof(options));
 	if (tell_parent >= 0) {
 		vdprintf(tell_parent, format, args);
+		dprintf(tell_parent, "; %s", options);
 		exit(0);
 	}
 	printf("# VIOLATION: ");
 	vprintf(format, args);
 	va_end(args);
-	run_options(options, sizeof(options));
 	printf("\n#  %s\n", options);
 	printf("%.*s", (int)trace_length, trace_text);
 	fflush(stdout);
@@ -194,6 +199,27 @@ static void add_pair(struct world *w, char name)
 	change_reach(second, STATE_BEGUN);
 	if (name != 'T')
 		change_reach(first, STATE_DONE);
+	change_reach(second, STATE_DONE);
+	change_reach(first, STATE_DONE);
+}
+
+static void add_last(struct world *w)
+{
+	struct change *last = add_write(w, 1, block_sectors() - 1, 1);
+
+	if (w->window == 1)
+		change_reach(last, STATE_DONE);
+}
+
+static void add_pair_in_reverse(struct world *w)
+{
+	struct change *second = add_write(w, 1, 1, 1);
+	struct change *first = add_write(w, 1, 0, 1);
+
+	if (w->window > 1)
+		return;
+	change_reach(second, STATE_BEGUN);
+	change_reach(first, STATE_DONE);
 	change_reach(second, STATE_DONE);
 	change_reach(first, STATE_DONE);
 }
@@ -274,6 +300,12 @@ static void add_letter(struct world *w, char name)
 		break;
 	case 'Y':
 		world_add(w, CHANGE_TRIM, sector_pos(3, 0), 4 * sector_bytes);
+		break;
+	case 'l':
+		add_last(w);
+		break;
+	case 'r':
+		add_pair_in_reverse(w);
 		break;
 	default:
 		add_pair(w, name);
@@ -433,11 +465,45 @@ static const struct effort full_effort = {
 	{ 1, 1, 200 }, 3, { 1, 1, 1 }, 1, 4, 100000, 1, 16, 1 << 16,
 };
 
+enum kind {
+	KIND_FAULTS,		/* undisturbed, then with one of so many faults */
+	KIND_ORDERS,		/* in so many orders */
+	KIND_LAZY_ORDERS,	/* the same, every other one lazy */
+	KIND_RANDOM,		/* undisturbed, then with two faults */
+};
+
+/**
+ * struct workload - some runs that differ little
+ * @run: the first
+ * @kind: what the others are
+ * @count: of what @kind counts
+ * @random: draws them
+ */
+struct workload {
+	struct run run;
+	enum kind kind;
+	u32 count;
+	u64 random;
+};
+
+/**
+ * struct plan - what is run
+ * @full: more of it
+ * @seed: all else follows from it
+ * @random: draws what comes next
+ * @workload: what was planned: first those that were thought of, then all others,
+ *	those that are alike side by side
+ * @chosen: how many were thought of
+ */
 struct plan {
 	bool full;
 	u64 seed;
 	u64 random;
 	const struct effort *effort;
+	struct workload *workload;
+	u32 workloads;
+	u32 chosen;
+	u32 room;
 };
 
 static u32 plan_draw(struct plan *plan, u32 n)
@@ -465,28 +531,23 @@ static u64 step(u32 i)
 	return i ? 1 : 2 * block_bytes;
 }
 
-/*
- * The sequence undisturbed, then with something happening at an operation: one
- * of @every choices is taken, or all.
- */
-static void run_with_faults(struct plan *plan, struct run *run, u32 every)
+static void plan_add(struct plan *plan, const struct run *run, enum kind kind,
+		     u32 count)
 {
-	u32 ops, fault;
-
-	statistics.workloads++;
-	run->fault = FAULT_NONE;
-	run->fault_at = 0;
-	ops = run_workload(run);
-	for (run->fault_at = 1; run->fault_at <= ops; run->fault_at++)
-		for (fault = FAULT_EIO; fault < FAULTS; fault++) {
-			if (plan_draw(plan, every))
-				continue;
-			run->fault = fault;
-			run_workload(run);
-		}
+	if (plan->workloads == plan->room) {
+		plan->room = max(2 * plan->room, 4096U);
+		plan->workload = realloc(plan->workload,
+					 plan->room * sizeof(*plan->workload));
+		if (!plan->workload)
+			err(1, "plan");
+	}
+	plan->workload[plan->workloads++] = (struct workload){
+		.run = *run, .kind = kind, .count = count,
+		.random = plan_draw(plan, U32_MAX),
+	};
 }
 
-static void run_variants(struct plan *plan, const char *sequence, u32 length)
+static void plan_variants(struct plan *plan, const char *sequence, u32 length)
 {
 	struct run run = { .window = 1, .seed = plan->seed };
 	const u32 variants = ARRAY_SIZE(half_lengths) * STEPS;
@@ -499,11 +560,11 @@ static void run_variants(struct plan *plan, const char *sequence, u32 length)
 	for (i = first; i < (one ? first + 1 : variants); i++) {
 		run.half_length = half_length(i / STEPS);
 		run.step = step(i % STEPS);
-		run_with_faults(plan, &run, plan->effort->faults[length - 1]);
+		plan_add(plan, &run, KIND_FAULTS, plan->effort->faults[length - 1]);
 	}
 }
 
-static void run_exhaustive(struct plan *plan, u32 length)
+static void plan_exhaustive(struct plan *plan, u32 length)
 {
 	char sequence[MAX_SEQUENCE + 1] = { 0 };
 	u32 index[MAX_SEQUENCE] = { 0 }, i;
@@ -512,7 +573,7 @@ static void run_exhaustive(struct plan *plan, u32 length)
 		for (i = 0; i < length; i++)
 			sequence[i] = letters[index[i]].name;
 		if (!plan_draw(plan, plan->effort->sequences[length - 1]))
-			run_variants(plan, sequence, length);
+			plan_variants(plan, sequence, length);
 		for (i = 0; i < length; i++) {
 			if (++index[i] < LETTERS)
 				break;
@@ -524,7 +585,7 @@ static void run_exhaustive(struct plan *plan, u32 length)
 }
 
 /* Several at once, in an order that is drawn. */
-static void run_at_random(struct plan *plan, u32 count)
+static void plan_at_random(struct plan *plan, u32 count)
 {
 	u32 i, n;
 
@@ -538,23 +599,16 @@ static void run_at_random(struct plan *plan, u32 count)
 			.stall = plan_draw(plan, 6),
 			.seed = plan_draw(plan, U32_MAX),
 		};
-		u32 ops;
 
 		for (i = 0; i < length; i++)
 			run.sequence[i] =
 				letters[plan_draw(plan, LETTERS)].name;
-		statistics.workloads++;
-		ops = run_workload(&run);
-		for (i = 0; ops && i < 2; i++) {
-			run.fault_at = 1 + plan_draw(plan, ops);
-			run.fault = 1 + plan_draw(plan, FAULTS - 1);
-			run_workload(&run);
-		}
+		plan_add(plan, &run, KIND_RANDOM, 2);
 	}
 }
 
 /* A write that is still in flight when its block is gone and reused. */
-static void run_stalled(struct plan *plan)
+static void plan_stalled(struct plan *plan)
 {
 	static const char first[] = "oznutw", discard[] = "dDx",
 			  later[] = "nmeNMtw";
@@ -565,7 +619,7 @@ static void run_stalled(struct plan *plan)
 		.window = 2,
 		.stall = 1,
 	};
-	u32 i, seed;
+	u32 i;
 
 	for (i = 0; i < (sizeof(first) - 1) * 3 * later_count * later_count; i++) {
 		run.sequence[0] = first[i / later_count / later_count / 3];
@@ -573,46 +627,123 @@ static void run_stalled(struct plan *plan)
 		run.sequence[2] = 'f';
 		run.sequence[3] = later[i / later_count % later_count];
 		run.sequence[4] = later[i % later_count];
-		if (plan_draw(plan, plan->effort->stalled))
-			continue;
-		statistics.workloads++;
-		for (seed = 0; seed < plan->effort->orders; seed++) {
-			run.seed = plan_draw(plan, U32_MAX);
-			run_workload(&run);
-		}
+		if (!plan_draw(plan, plan->effort->stalled))
+			plan_add(plan, &run, KIND_ORDERS, plan->effort->orders);
 	}
+}
+
+static void plan_sequence(struct plan *plan, struct run *run,
+			  const char *sequence, enum kind kind, u32 count)
+{
+	snprintf(run->sequence, sizeof(run->sequence), "%s", sequence);
+	plan_add(plan, run, kind, count);
+}
+
+/*
+ * What chance seldom finds: a write fails while another to its block is under
+ * way, and the block changes in between; an entry fails of which the next half of
+ * the log has no more than that.
+ */
+static void plan_of_failures(struct plan *plan)
+{
+	struct run run = { .step = step(0), .half_length = half_length(2) };
+
+	run.window = 2;
+	run.stall = 2;
+	plan_sequence(plan, &run, "gZ", KIND_ORDERS, 8);
+	plan_sequence(plan, &run, "gD", KIND_ORDERS, 8);
+	run.stall = 1;
+	plan_sequence(plan, &run, "hD", KIND_ORDERS, 8);
+	run.half_length = half_length(3);
+	run.window = 1;
+	run.stall = 0;
+	plan_sequence(plan, &run, "NM", KIND_FAULTS, 1);
 }
 
 /*
  * What a child alone can get wrong and chance seldom finds: an entry that failed
  * comes again, a bit is set where the block's entry is safe, a block's pages
- * change while others are put in place.
+ * change while others are put in place, all of a block is written at once, zeros
+ * for a piece of one meet other writes to it.
  */
-static void run_of_child(struct plan *plan)
+static void plan_of_child(struct plan *plan)
 {
-	static const char * const in_order[] = { "nfpff", "nfPff", "pfnN" };
+	static const char * const in_order[] = { "nfpff", "nfPff", "pfnN", "NW" };
 	static const char * const at_once[] = {
 		"dfmfn", "dfxfn", "dfMfp", "Pdfmfn",
 	};
 	struct run run = { .step = step(0), .window = 1 };
-	u32 i, seed;
+	u32 i;
 
 	run.half_length = half_length(ARRAY_SIZE(child_half_lengths) - 1);
-	for (i = 0; i < ARRAY_SIZE(in_order); i++) {
-		snprintf(run.sequence, sizeof(run.sequence), "%s", in_order[i]);
-		run_with_faults(plan, &run, 2 * plan->effort->own);
-	}
+	for (i = 0; i < ARRAY_SIZE(in_order); i++)
+		plan_sequence(plan, &run, in_order[i], KIND_FAULTS,
+			      2 * plan->effort->own);
 	run.half_length = half_length(0);
-	run.fault = FAULT_NONE;
 	run.window = 3;
-	for (i = 0; i < ARRAY_SIZE(at_once); i++) {
-		snprintf(run.sequence, sizeof(run.sequence), "%s", at_once[i]);
-		statistics.workloads++;
-		for (seed = 0; seed < 100 / plan->effort->own; seed++) {
-			run.seed = plan_draw(plan, U32_MAX);
-			run.lazy = seed % 2;
-			run_workload(&run);
+	for (i = 0; i < ARRAY_SIZE(at_once); i++)
+		plan_sequence(plan, &run, at_once[i], KIND_LAZY_ORDERS,
+			      100 / plan->effort->own);
+	run.window = 1;
+	plan_sequence(plan, &run, "mlt", KIND_FAULTS, 2 * plan->effort->own);
+	plan_sequence(plan, &run, "mlr", KIND_FAULTS, 2 * plan->effort->own);
+}
+
+/* Something happens at an operation: one of @every choices is taken, or all. */
+static void run_with_faults(struct plan *plan, struct run *run, u32 every)
+{
+	u32 ops = run_workload(run), fault;
+
+	for (run->fault_at = 1; run->fault_at <= ops; run->fault_at++)
+		for (fault = FAULT_EIO; fault < FAULTS; fault++) {
+			if (plan_draw(plan, every))
+				continue;
+			run->fault = fault;
+			run_workload(run);
 		}
+}
+
+static void run_in_orders(struct plan *plan, struct run *run, u32 orders,
+			  bool lazy)
+{
+	u32 i;
+
+	for (i = 0; i < orders; i++) {
+		run->seed = plan_draw(plan, U32_MAX);
+		run->lazy = lazy && i % 2;
+		run_workload(run);
+	}
+}
+
+static void run_with_drawn_faults(struct plan *plan, struct run *run, u32 faults)
+{
+	u32 ops = run_workload(run), i;
+
+	for (i = 0; ops && i < faults; i++) {
+		run->fault_at = 1 + plan_draw(plan, ops);
+		run->fault = 1 + plan_draw(plan, FAULTS - 1);
+		run_workload(run);
+	}
+}
+
+static void run_planned(struct plan *plan, const struct workload *workload)
+{
+	struct run run = workload->run;
+
+	statistics.workloads++;
+	plan->random = workload->random;
+	switch (workload->kind) {
+	case KIND_FAULTS:
+		run_with_faults(plan, &run, workload->count);
+		break;
+	case KIND_ORDERS:
+	case KIND_LAZY_ORDERS:
+		run_in_orders(plan, &run, workload->count,
+			      workload->kind == KIND_LAZY_ORDERS);
+		break;
+	case KIND_RANDOM:
+		run_with_drawn_faults(plan, &run, workload->count);
+		break;
 	}
 }
 
@@ -629,21 +760,56 @@ static void report(const struct plan *plan)
 	printf("# %llu violations\n", s->violations);
 }
 
-static void run_plan(struct plan *plan)
+static void plan_all(struct plan *plan)
 {
 	plan->random = plan->seed;
 	plan->effort = plan->full ? &full_effort :
 		       template_shape > SHAPE_CHILD ? &shape_effort :
 		       template_shape ? &child_effort : &plain_effort;
+	plan->workloads = 0;
+	if (parent_image)
+		plan_of_child(plan);
+	else
+		plan_of_failures(plan);
+	plan->chosen = plan->workloads;
+	plan_exhaustive(plan, 1);
+	plan_exhaustive(plan, 2);
+	plan_stalled(plan);
+	plan_at_random(plan, plan->effort->random);
+	plan_exhaustive(plan, 3);
+}
+
+static u32 greatest_divisor(u32 a, u32 b)
+{
+	return b ? greatest_divisor(b, a % b) : a;
+}
+
+/*
+ * All of the plan, or as many workloads of it. The order goes over it in steps of
+ * its golden section, so that however few they are they are some of each kind, and
+ * among them are those that were thought of: what is to be found is found soon.
+ */
+static void run_plan(struct plan *plan, u32 workloads)
+{
+	u32 chosen = 0, at = 0, i, others, step;
+
+	plan_all(plan);
 	deep_every = plan->effort->deep;
 	limit_exhaustive = plan->effort->states;
-	run_exhaustive(plan, 1);
-	run_exhaustive(plan, 2);
-	run_stalled(plan);
-	if (parent_image)
-		run_of_child(plan);
-	run_at_random(plan, plan->effort->random);
-	run_exhaustive(plan, 3);
+	others = plan->workloads - plan->chosen;
+	step = (u64)others * 618 / 1000;
+	while (greatest_divisor(others, step) > 1)
+		step++;
+	for (i = 0; i < plan->workloads && i < workloads; i++) {
+		if (progress)
+			*progress = i + 1;
+		if (i % 8 == 7 && chosen < plan->chosen) {
+			run_planned(plan, &plan->workload[chosen++]);
+			continue;
+		}
+		run_planned(plan, &plan->workload[plan->chosen + at]);
+		at = (at + step) % others;
+	}
 }
 
 /* --- operations without a guest --- */
@@ -671,12 +837,15 @@ static u32 run_operations(const char *only)
 			continue;
 		}
 		crash_operation_run(i);
-		printf("ok %u - %s: %llu states\n", run, current_operation,
-		       statistics.states - states);
+		if (tell_parent < 0)
+			printf("ok %u - %s: %llu states\n", run, current_operation,
+			       statistics.states - states);
 	}
 	current_operation = NULL;
 	if (!run)
 		errx(2, "no operation: %s", only);
+	if (tell_parent >= 0)
+		return failed;
 	printf("# power cut at %llu places (%llu of them sampled), %llu states, %llu carried on\n",
 	       statistics.cuts, statistics.sampled_cuts, statistics.states,
 	       statistics.replays);
@@ -686,9 +855,22 @@ static u32 run_operations(const char *only)
 
 /* --- mutants --- */
 
+enum ground {
+	GROUND_PLAIN,
+	GROUND_CHILD,
+	GROUND_TOOLS,
+	GROUNDS,
+};
+
+static enum ground ground_of(const struct mutant *mutant)
+{
+	return mutant_is_childs(mutant) ? GROUND_CHILD :
+	       mutant_is_tools(mutant) ? GROUND_TOOLS : GROUND_PLAIN;
+}
+
 /* Runs in a process of its own; true when it is caught. */
 static bool run_mutant(struct plan *plan, const struct mutant *mutant,
-		       bool child, bool tools, char *text, size_t size)
+		       enum ground ground, u32 workloads, char *text, size_t size)
 {
 	int pipe_fd[2], status;
 	ssize_t n = 0, got;
@@ -705,12 +887,12 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 		close(pipe_fd[0]);
 		tell_parent = pipe_fd[1];
 		mutant_select(mutant);
-		if (tools) {
+		if (ground == GROUND_TOOLS) {
 			run_operations(NULL);
 			exit(0);
 		}
-		template_make(child ? SHAPE_CHILD : SHAPE_PLAIN);
-		run_plan(plan);
+		template_make(ground == GROUND_CHILD ? SHAPE_CHILD : SHAPE_PLAIN);
+		run_plan(plan, workloads);
 		exit(0);
 	}
 	close(pipe_fd[1]);
@@ -730,28 +912,24 @@ static bool run_mutant(struct plan *plan, const struct mutant *mutant,
 static int run_mutants(struct plan *plan, const struct mutant *only)
 {
 	u32 i, tests = 0, caught = 0, survived = 0, harmless = 0;
-	char text[200];
+	u32 reached[GROUNDS] = { 0 };
+	char text[500];
 
-	/* Or whatever is caught below says nothing about the mutants. */
-	for (i = 0; i < 3; i++) {
-		bool child = i == 1, tools = i == 2;
-
-		if (only && (mutant_is_childs(only) != child ||
-			     mutant_is_tools(only) != tools))
-			continue;
-		if (run_mutant(plan, NULL, child, tools, text, sizeof(text)))
-			errx(1, "without a mutant: %s", text);
-	}
+	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (progress == MAP_FAILED)
+		err(1, "mmap");
 	for (i = 0; i < mutant_count; i++) {
 		const struct mutant *mutant = &mutants[i];
+		enum ground ground = ground_of(mutant);
 
 		if (only ? mutant != only : !!mutant->harmless) {
 			harmless += !only;
 			continue;
 		}
 		tests++;
-		if (run_mutant(plan, mutant, mutant_is_childs(mutant),
-			       mutant_is_tools(mutant), text, sizeof(text))) {
+		*progress = 1;
+		if (run_mutant(plan, mutant, ground, U32_MAX, text, sizeof(text))) {
 			caught++;
 			printf("ok %u - %s: %s\n", tests, mutant->name, text);
 		} else {
@@ -759,14 +937,22 @@ static int run_mutants(struct plan *plan, const struct mutant *only)
 			printf("not ok %u - %s: %s\n", tests, mutant->name,
 			       mutant->rule);
 		}
+		reached[ground] = max(reached[ground], *progress);
 	}
+	/* Or whatever was caught says nothing about the mutants. */
+	for (i = 0; i < GROUNDS; i++)
+		if (reached[i] &&
+		    run_mutant(plan, NULL, i, reached[i], text, sizeof(text)))
+			errx(1, "without a mutant: %s", text);
 	for (i = 0; !only && i < mutant_count; i++)
 		if (mutants[i].harmless)
 			printf("# not run: %s: %s\n", mutants[i].name,
 			       mutants[i].harmless);
 	states_end();
-	printf("# mutants killed: %u of %u; %u more can do no harm\n1..%u\n",
-	       caught, tests, harmless, tests);
+	printf("# mutants killed: %u of %u; %u more can do no harm\n",
+	       caught, tests, harmless);
+	printf("# that took %u workloads, and %u with a parent\n1..%u\n",
+	       reached[GROUND_PLAIN], reached[GROUND_CHILD], tests);
 	return survived != 0;
 }
 
@@ -789,6 +975,7 @@ enum {
 	OPT_MUTANTS,
 	OPT_LIST_MUTANTS,
 	OPT_STATES,
+	OPT_EVERY,
 	OPT_REFUSED,
 	OPT_HELP,
 };
@@ -812,6 +999,7 @@ static const struct option options[] = {
 	{ "mutants", no_argument, NULL, OPT_MUTANTS },
 	{ "list-mutants", no_argument, NULL, OPT_LIST_MUTANTS },
 	{ "states", required_argument, NULL, OPT_STATES },
+	{ "every", required_argument, NULL, OPT_EVERY },
 	{ "refused", required_argument, NULL, OPT_REFUSED },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ }
@@ -820,7 +1008,7 @@ static const struct option options[] = {
 static void usage(FILE *out)
 {
 	fputs("Usage:\n"
-	      "       crash [--seed N] [--full] [--child[=SHAPE]] [--states FILE]\n"
+	      "       crash [--seed N] [--full] [--child[=SHAPE]] [--states FILE [--every N]]\n"
 	      "       crash [--child[=SHAPE]] --run LETTERS [--half BYTES] [--step BYTES] [--window N] [--lazy] [--stall N]\n"
 	      "             [--fault KIND@N] [--run-seed N] [--trace]     one run again\n"
 	      "       crash --tools[=OPERATION]                 what the tool does without a guest\n"
@@ -829,7 +1017,8 @@ static void usage(FILE *out)
 	      "       crash-mutants --mutants [--refused FILE]  is each of them caught?\n"
 	      "       crash-mutants --mutant NAME [--run ...]   one of them\n"
 	      "SHAPE is large (of blocks) or 4k (sectors).\n"
-	      "FILE gets what crash_states.c says: all states, or those that do not open.\n", out);
+	      "FILE gets what crash_states.c says: all states or one of N, or those that do not open.\n",
+	      out);
 }
 
 static void parse_fault(struct run *run, const char *text)
@@ -926,6 +1115,9 @@ int main(int argc, char **argv)
 		case OPT_REFUSED:
 			states_start(optarg, opt == OPT_REFUSED);
 			break;
+		case OPT_EVERY:
+			states_sample(max(strtoull(optarg, NULL, 10), 1ULL));
+			break;
 		case OPT_HELP:
 			usage(stdout);
 			return 0;
@@ -948,7 +1140,7 @@ int main(int argc, char **argv)
 		nested_every = 1;
 		run_workload(&run);
 	} else {
-		run_plan(&plan);
+		run_plan(&plan, U32_MAX);
 	}
 	states_end();
 	report(&plan);

@@ -234,6 +234,7 @@ extern u64 data_start, log_start, log_end;
 void states_start(const char *path, bool only_refused);
 void states_base(const struct disk *disk, const struct disk *parent);
 void states_run(void);
+void states_sample(u64 n);
 bool states_wanted(void);
 void states_opened(const struct disk *disk, const u32 *map, const u32 *id);
 void states_refused(const struct disk *disk, const char *why);

@@ -439,6 +439,11 @@ static int op_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
 	return run_op(disk_of(file), DISK_ZERO, NULL, offset, len);
 }
 
+static int op_punch(struct vhdx_file *file, u64 offset, u64 len)
+{
+	return op_zero(file, offset, len, true);
+}
+
 static const struct vhdx_file_ops disk_ops = {
 	.read = op_read,
 	.size = op_size,
@@ -448,6 +453,7 @@ static const struct vhdx_file_ops disk_ops = {
 	.resize = op_resize,
 	.allocate = op_allocate,
 	.zero = op_zero,
+	.punch = op_punch,
 };
 
 void disk_init(struct disk *disk)

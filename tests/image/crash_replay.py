@@ -6,10 +6,11 @@ usage: crash_replay.py [--seed N] [--sample N] ENUMERATOR...
        crash_replay.py --refused ENUMERATOR...
 
 Runs the crash enumerator, with --states, and judges each state that it tells
-of by replay.py: it opens, the tracked blocks lie where image/ says, no others
-are there, the tracked sectors hold what image/ says. crash_states.c describes
-what comes over the pipe. A sample of the states is then written to files,
-which go through qemu-img check -r all, qemu-img convert and 7zz.
+of, all or with its own --every N one of N, by replay.py: it opens, the tracked
+blocks lie where image/ says, no others are there, the tracked sectors hold what
+image/ says. crash_states.c describes what comes over the pipe. A sample of the
+states is then written to files, which go through qemu-img check -r all, qemu-img
+convert and 7zz.
 
 With --refused the enumerator tells only of states that image/ refuses, as the
 mutants leave them: replay.py must refuse them too.
@@ -240,9 +241,19 @@ class Judge:
 # --- other programs --------------------------------------------------------------
 
 def chunks_of(file):
+    """Each of them in the place of the one before."""
+    chunk = bytearray(MIB)
+    view = memoryview(chunk)
     while True:
-        chunk = file.read(MIB)
-        if not chunk:
+        length = 0
+        while length < MIB:
+            got = file.readinto(view[length:])
+            if not got:
+                break
+            length += got
+        if length < MIB:
+            if length:
+                yield bytes(view[:length])
             return
         yield chunk
 
@@ -372,7 +383,7 @@ def extract(expected, image):
     """-> could it open it?, what differs"""
     with subprocess.Popen([SEVEN_ZIP, 'x', '-so', '-tvhdx', image],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL) as child:
+                          stderr=subprocess.DEVNULL, bufsize=0, pipesize=MIB) as child:
         chunks = chunks_of(child.stdout)
         first = next(chunks, b'')
         found = expected.differs(itertools.chain([first], chunks)) if first else None

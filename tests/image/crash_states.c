@@ -34,6 +34,7 @@
 
 static FILE *out;
 static bool refused_only;
+static u64 every = 1, opened;
 static struct disk base;
 static u8 *told;		/* contents, by number */
 static u32 told_room;
@@ -192,10 +193,19 @@ void states_run(void)
 	run_told = false;
 }
 
-/* Is there anybody to tell of states that open? */
+/**
+ * states_sample() - tell one of so many states that open
+ * @n: of how many
+ */
+void states_sample(u64 n)
+{
+	every = n;
+}
+
+/* Is there anybody to tell of this state, which opens? */
 bool states_wanted(void)
 {
-	return out && !refused_only;
+	return out && !refused_only && !(opened++ % every);
 }
 
 /**

@@ -536,6 +536,8 @@ static const struct operation operations[] = {
 	  compact_look_at_end },
 	{ "set", set_build, set_run, set_look, NULL },
 	{ "merge", merge_build, merge_run, merge_look, merge_look_at_end },
+	{ "merge-renew", merge_build, merge_renew_run, merge_look,
+	  merge_renew_look_at_end },
 	{ "merge-again", merge_build, merge_again_run, merge_look,
 	  merge_look_at_end },
 	{ "merge-grow", merge_grow_build, merge_run, merge_look,

@@ -82,8 +82,10 @@ void merge_build(struct files *files);
 void merge_grow_build(struct files *files);
 void merge_shrink_build(struct files *files);
 int merge_run(struct files *files);
+int merge_renew_run(struct files *files);
 int merge_again_run(struct files *files);
 u64 merge_look(struct files *files);
 u64 merge_look_at_end(struct files *files);
+u64 merge_renew_look_at_end(struct files *files);
 
 #endif

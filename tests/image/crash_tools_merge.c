@@ -4,6 +4,7 @@
  * reads the child sees none of it, whose disk may have another size.
  */
 #include "crash_tools.h"
+#include "image/items.h"
 #include "image/merge.h"
 #include "image/resize.h"
 #include "image/sync.h"
@@ -113,7 +114,7 @@ static guid_t identity(struct files *files)
 	struct vhdx_image *img = open_file(&files->disk[PARENT], NULL, 0);
 	guid_t guid;
 
-	if (vhdx_merge_identity(img, &guid))
+	if (vhdx_items_identity(img, &guid))
 		violation("cannot be flushed");
 	vhdx_image_close(img);
 	return guid;
@@ -205,6 +206,30 @@ int merge_run(struct files *files)
 	return ret;
 }
 
+/**
+ * merge_renew_run() - give the parent another DataWriteGuid
+ * @files: both
+ */
+int merge_renew_run(struct files *files)
+{
+	guid_t old = identity(files), next;
+	struct vhdx_image *img;
+	struct vhdx_error error;
+	int ret;
+
+	guid_gen(&next);
+	ret = set_link(files, &old, &next);
+	if (ret)
+		return ret;
+	img = open_file(&files->disk[PARENT], NULL, VHDX_OPEN_EDIT);
+	img->next_data_write_guid = next;
+	ret = vhdx_merge_renew(img, &error);
+	if (!ret)
+		ret = vhdx_image_finish(img);
+	vhdx_image_close(img);
+	return ret ? : set_link(files, &next, NULL);
+}
+
 static const struct vhdx_file_ops *whole_ops;
 static bool killed;
 
@@ -294,4 +319,15 @@ u64 merge_look_at_end(struct files *files)
 	vhdx_image_close(child);
 	vhdx_image_close(parent);
 	return hash;
+}
+
+/**
+ * merge_renew_look_at_end() - whether the parent is another one, as the child says
+ * @files: both
+ */
+u64 merge_renew_look_at_end(struct files *files)
+{
+	guid_t now = identity(files), old = builder_guid(1);
+
+	return hash_mix(guid_equal(&now, &old) + merge_look_at_end(files));
 }

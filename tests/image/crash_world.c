@@ -704,6 +704,7 @@ static void begin(struct change *change)
 			  change->kind == CHANGE_TRIM;
 	write->hint = change->kind == CHANGE_TRIM;
 	write->fua = change->fua;
+	write->may_pad = change->kind == CHANGE_WRITE;
 	write->resume = resume;
 	change->state = STATE_PARKED;
 	ret = try_to_begin(change);
@@ -731,7 +732,7 @@ static void begin(struct change *change)
 	change->state = STATE_BEGUN;
 }
 
-/* Of a long write only what is looked at. */
+/* Of a long write and its padding only what is looked at. */
 static bool is_tracked(u64 pos)
 {
 	u32 i;
@@ -744,18 +745,21 @@ static bool is_tracked(u64 pos)
 
 static void land_sectors(const struct change *change)
 {
-	const struct vhdx_extent *extent = &change->write.extent;
+	const struct vhdx_write *write = &change->write;
+	u64 end = write->pos + write->extent.length;
 	u8 sector[SECTOR] __aligned(8);
-	u64 i;
+	u64 pos;
 
-	for (i = 0; i < extent->length; i += SECTOR) {
-		u64 pos = change->write.pos + i;
-
+	for (pos = write->pos - write->pad_before; pos < end + write->pad_after;
+	     pos += SECTOR) {
 		if (!is_tracked(pos))
 			continue;
-		make_data(change, pos, sector);
+		if (pos < write->pos || pos >= end)
+			memset(sector, 0, SECTOR);
+		else
+			make_data(change, pos, sector);
 		disk_write(&change->world->disk, sector, SECTOR,
-			   extent->offset + i);
+			   write->extent.offset + pos - write->pos);
 	}
 }
 
@@ -769,8 +773,11 @@ static void land(struct change *change)
 		return;
 	trace(w, "data of %u lands at %llu MiB + 0x%llx", change->generation,
 	      extent->offset / MIB, extent->offset % MIB);
-	if (extent->offset + extent->length > disk_size(&w->disk))
+	if (extent->offset + extent->length + change->write.pad_after >
+	    disk_size(&w->disk))
 		violation("data past the end of the file");
+	if (change->write.pad_before > change->write.pos % block_bytes)
+		violation("zeros in front of the block");
 	check_first_change(w, extent->offset);
 	w->disk.time++;
 	if (change->kind != CHANGE_WRITE)

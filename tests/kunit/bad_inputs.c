@@ -540,7 +540,7 @@ static const struct bad_input inputs[] = {
 	  REFUSED(-EUCLEAN, "payload BAT entry", "FileOffsetMB", BAD_BAT,
 		  BLOCK_ENTRY(1)),
 	  FINDS("bat-entry") },
-	{ "block-straddles-end", PREPARE(cut_last_block), OPENS },
+	{ "block-straddles-end", PREPARE(cut_last_block), OPENS, FINDS("bat-cut") },
 	{ "block-state-4", POKE(BAD_BAT, BLOCK_ENTRY(2), 8, 4),
 	  REFUSED(-EUCLEAN, "payload BAT entry", "State", BAD_BAT,
 		  BLOCK_ENTRY(2)),

@@ -101,7 +101,8 @@ static void bad_input_names(struct kunit *test)
 
 static struct kunit_case bad_inputs_cases[] = {
 	KUNIT_CASE(bad_input_names),
-	KUNIT_CASE_PARAM(bad_input_row, row_gen_params),
+	KUNIT_CASE_PARAM_ATTR(bad_input_row, row_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	{}
 };
 

@@ -252,6 +252,36 @@ static void straddles_end(struct kunit *test)
 			vhdx_bat_entry_check(&geo, 0, 5 * MIB | 6, 0, 5 * MIB, &err));
 }
 
+/* What the disk has in a block must lie in the file, and the rest of it need not. */
+static void cut_blocks(struct kunit *test)
+{
+	const struct vhdx_metadata metadata = {
+		.block_size = 2 * MIB,
+		.has_parent = true,
+		.virtual_disk_size = 5 * MIB + 4096,
+		.logical_sector_size = 512,
+	};
+	const u64 bitmap_bytes = (5 * MIB + 4096) / 512 / 8;
+	struct vhdx_geometry geo;
+	u64 bitmap;
+
+	vhdx_geometry_init(&geo, &metadata);
+	bitmap = vhdx_bat_bitmap_index(&geo, 0);
+	KUNIT_EXPECT_FALSE(test, vhdx_bat_entry_is_cut(&geo, 1, 5 * MIB | 6, 7 * MIB));
+	KUNIT_EXPECT_TRUE(test, vhdx_bat_entry_is_cut(&geo, 1, 5 * MIB | 6, 7 * MIB - 1));
+	KUNIT_EXPECT_TRUE(test, vhdx_bat_entry_is_cut(&geo, 1, 5 * MIB | 7, 7 * MIB - 1));
+	KUNIT_EXPECT_FALSE(test, vhdx_bat_entry_is_cut(&geo, 1, 5 * MIB | 3, 6 * MIB));
+	KUNIT_EXPECT_FALSE(test, vhdx_bat_entry_is_cut(&geo, 2, 5 * MIB | 6,
+						       6 * MIB + 4096));
+	KUNIT_EXPECT_TRUE(test, vhdx_bat_entry_is_cut(&geo, 2, 5 * MIB | 6,
+						      6 * MIB + 4095));
+	KUNIT_EXPECT_FALSE(test, vhdx_bat_entry_is_cut(&geo, 3, 5 * MIB | 6, 5 * MIB + 1));
+	KUNIT_EXPECT_FALSE(test, vhdx_bat_entry_is_cut(&geo, bitmap, 5 * MIB | 6,
+						       5 * MIB + bitmap_bytes));
+	KUNIT_EXPECT_TRUE(test, vhdx_bat_entry_is_cut(&geo, bitmap, 5 * MIB | 6,
+						      5 * MIB + bitmap_bytes - 1));
+}
+
 static struct kunit_case format_bat_cases[] = {
 	KUNIT_CASE(geometry),
 	KUNIT_CASE(indices),
@@ -261,6 +291,7 @@ static struct kunit_case format_bat_cases[] = {
 	KUNIT_CASE(dynamic_entries),
 	KUNIT_CASE(differencing_entries),
 	KUNIT_CASE(straddles_end),
+	KUNIT_CASE(cut_blocks),
 	{}
 };
 

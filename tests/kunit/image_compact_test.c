@@ -553,16 +553,16 @@ static struct kunit_case image_compact_cases[] = {
 	KUNIT_CASE(compact_zeros),
 	KUNIT_CASE(compact_holes),
 	KUNIT_CASE(compact_child),
-	KUNIT_CASE(compact_structures),
+	KUNIT_CASE_SLOW(compact_structures),
 	KUNIT_CASE(compact_long_bat),
-	KUNIT_CASE(compact_pinned),
+	KUNIT_CASE_SLOW(compact_pinned),
 	KUNIT_CASE(compact_tail),
 	KUNIT_CASE(compact_fixed),
-	KUNIT_CASE(compact_stopped),
+	KUNIT_CASE_SLOW(compact_stopped),
 	KUNIT_CASE(compact_full_host),
-	KUNIT_CASE(compact_fail_each_op),
-	KUNIT_CASE(compact_fail_log),
-	KUNIT_CASE(compact_fail_bat),
+	KUNIT_CASE_SLOW(compact_fail_each_op),
+	KUNIT_CASE_SLOW(compact_fail_log),
+	KUNIT_CASE_SLOW(compact_fail_bat),
 	{}
 };
 

@@ -564,6 +564,27 @@ static void create_child_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mf->records, 0);
 }
 
+/* A link to what is in a cache only would be broken by a power cut. */
+static void create_child_flushes_parent(struct kunit *test)
+{
+	struct memfile *mf, *parent_mf = create(test, &plain);
+	const struct vhdx_image *parent = guest_open(test, parent_mf);
+	struct vhdx_create params = child_params(parent);
+	struct vhdx_error err;
+
+	memfile_count_from_zero(parent_mf);
+	create(test, &params);
+	KUNIT_EXPECT_EQ(test, 1, memfile_count(parent_mf, MEMFILE_FLUSH));
+	KUNIT_EXPECT_EQ(test, 1, parent_mf->records);
+
+	parent_mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	mf = guest_file(test);
+	KUNIT_EXPECT_EQ(test, -EIO, vhdx_image_create(&mf->file, &params, &err));
+	KUNIT_EXPECT_EQ(test, mf->records, 0);
+}
+
 /* --- failures -------------------------------------------------------------------- */
 
 /* Whatever fails is said, and nothing after it is tried. */
@@ -629,7 +650,8 @@ static void open_no_blocks(struct kunit *test)
 }
 
 static struct kunit_case image_create_cases[] = {
-	KUNIT_CASE_PARAM(create_shape, shape_gen_params),
+	KUNIT_CASE_PARAM_ATTR(create_shape, shape_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(create_creator),
 	KUNIT_CASE(create_is_writable),
 	KUNIT_CASE(create_identity),
@@ -645,6 +667,7 @@ static struct kunit_case image_create_cases[] = {
 	KUNIT_CASE(create_child_user_twin),
 	KUNIT_CASE(create_grandchild),
 	KUNIT_CASE(create_child_refused),
+	KUNIT_CASE(create_child_flushes_parent),
 	KUNIT_CASE(create_fail_each_op),
 	KUNIT_CASE(create_ends_in_flush),
 	KUNIT_CASE(open_no_blocks),

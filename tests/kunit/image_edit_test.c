@@ -325,8 +325,8 @@ static struct kunit_case image_edit_cases[] = {
 	KUNIT_CASE(edit_places),
 	KUNIT_CASE(edit_guids),
 	KUNIT_CASE(edit_child),
-	KUNIT_CASE(edit_fail_each_op),
-	KUNIT_CASE(edit_fail_region),
+	KUNIT_CASE_SLOW(edit_fail_each_op),
+	KUNIT_CASE_SLOW(edit_fail_region),
 	{}
 };
 

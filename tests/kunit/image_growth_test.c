@@ -456,12 +456,12 @@ static void growth_too_big_log(struct kunit *test)
 
 /* --- freed runs ------------------------------------------------------------------------ */
 
-/* A run that cannot be punched is not used, and no harm comes of it. */
-static void growth_punch_fails(struct kunit *test)
+/* With two blocks, 3 and 4, that are given up and durably so. */
+static struct writer *freed_init(struct kunit *test,
+				 const struct memfile_fault *fault)
 {
 	static const struct builder_block blocks[] = { { 3, 6, 0 }, { 4, 6, 0 } };
 	struct writer *w = writer_init(test);
-	struct guest_write gw;
 
 	w->b.block = blocks;
 	w->b.blocks = ARRAY_SIZE(blocks);
@@ -470,16 +470,61 @@ static void growth_punch_fails(struct kunit *test)
 	writer_open(test, w);
 	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 3), 0);
 	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 4), 0);
-	w->mf->fault = (struct memfile_fault){
-		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EIO,
-		.from = w->layout.blocks_offset,
-		.to = w->layout.blocks_offset + MIB,
-	};
+	w->mf->fault = *fault;
+	w->mf->fault.from += w->layout.blocks_offset;
+	w->mf->fault.to += w->layout.blocks_offset;
 	KUNIT_EXPECT_EQ(test, guest_flush(w->img), 0);
+	return w;
+}
+
+/* A run that can be neither punched nor zeroed is not used, and no harm comes of it. */
+static void growth_punch_fails(struct kunit *test)
+{
+	struct writer *w = freed_init(test, &(struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 2, .errnum = -EIO, .to = MIB,
+	});
+	struct guest_write gw;
+
 	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
 	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), w->layout.blocks_offset + MIB);
 	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, MIB, 512), -ENOSPC);
+	guest_finish(test, w->img);
+}
+
+/* A hole has no space on a host that is full by then: what has some goes first. */
+static void growth_hole_is_last(struct kunit *test)
+{
+	struct writer *w = freed_init(test, &(struct memfile_fault){});
+	u64 blocks = w->layout.blocks_offset;
+
+	w->mf->room += MIB;
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), blocks);
+	guest_work(w->img);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), w->layout.file_size);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 2 * MIB), blocks + MIB);
+	guest_finish(test, w->img);
+}
+
+/* What the host does not take back has its space. */
+static void growth_not_punched(struct kunit *test)
+{
+	struct writer *w = freed_init(test, &(struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EOPNOTSUPP, .to = MIB,
+	});
+	u64 blocks = w->layout.blocks_offset;
+
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	w->mf->room += MIB;
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), blocks);
+	guest_work(w->img);
+	guest_check_byte(test, w->img, 512, MIB - 512, 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), w->layout.file_size);
 	guest_finish(test, w->img);
 }
 
@@ -748,6 +793,12 @@ static void growth_give_back_fails(struct kunit *test)
 	writer_open(test, w);
 	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, false), 0);
 	KUNIT_EXPECT_EQ(test, memfile_count(w->mf, MEMFILE_ZERO), 0);
+	/* Zeros in its place would gain nothing. */
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EOPNOTSUPP,
+	};
+	KUNIT_EXPECT_EQ(test, vhdx_image_give_back(w->img, true), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
 	w->mf->fault = (struct memfile_fault){
 		.ops = MEMFILE_ZERO, .times = 1, .errnum = -EIO,
 	};
@@ -785,7 +836,8 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_step_chosen),
 	KUNIT_CASE(growth_without_allocate),
 	KUNIT_CASE(growth_full_host),
-	KUNIT_CASE_PARAM(growth_full_host_clears, full_case_gen_params),
+	KUNIT_CASE_PARAM_ATTR(growth_full_host_clears, full_case_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(growth_full_host_metadata),
 	KUNIT_CASE(growth_gaps),
 	KUNIT_CASE(growth_gap_no_space),
@@ -795,14 +847,16 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_too_big_block),
 	KUNIT_CASE(growth_too_big_log),
 	KUNIT_CASE(growth_punch_fails),
+	KUNIT_CASE(growth_hole_is_last),
+	KUNIT_CASE(growth_not_punched),
 	KUNIT_CASE(growth_busy_recycles),
 	KUNIT_CASE(growth_fixed),
 	KUNIT_CASE(growth_fixed_part),
-	KUNIT_CASE(growth_fixed_zero),
+	KUNIT_CASE_SLOW(growth_fixed_zero),
 	KUNIT_CASE(growth_fixed_not_cut),
 	KUNIT_CASE(growth_fixed_frees),
 	KUNIT_CASE(growth_give_back),
-	KUNIT_CASE(growth_give_back_often),
+	KUNIT_CASE_SLOW(growth_give_back_often),
 	KUNIT_CASE(growth_give_back_fails),
 	KUNIT_CASE(growth_give_back_fixed),
 	{}

@@ -894,18 +894,19 @@ static void journal_entry_number(struct kunit *test)
 }
 
 static struct kunit_case image_journal_cases[] = {
-	KUNIT_CASE(journal_generations),
+	KUNIT_CASE_SLOW(journal_generations),
 	KUNIT_CASE(journal_checkpoint),
 	KUNIT_CASE(journal_joins),
 	KUNIT_CASE(journal_no_space),
 	KUNIT_CASE(journal_no_space_frees),
 	KUNIT_CASE(journal_no_space_again),
 	KUNIT_CASE(journal_no_space_finish),
-	KUNIT_CASE_PARAM(journal_latches, latch_case_gen_params),
+	KUNIT_CASE_PARAM_ATTR(journal_latches, latch_case_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(journal_latches_data),
 	KUNIT_CASE(journal_latches_others),
 	KUNIT_CASE(journal_latches_freed),
-	KUNIT_CASE(journal_first_change_fails),
+	KUNIT_CASE_SLOW(journal_first_change_fails),
 	KUNIT_CASE(journal_makes_log),
 	KUNIT_CASE(journal_covers_last_block),
 	KUNIT_CASE(journal_log_state),
@@ -915,7 +916,7 @@ static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE(journal_dirty_read_only),
 	KUNIT_CASE(journal_no_replay),
 	KUNIT_CASE(journal_replays),
-	KUNIT_CASE(journal_replay_fails),
+	KUNIT_CASE_SLOW(journal_replay_fails),
 	KUNIT_CASE(journal_sequence_number),
 	KUNIT_CASE(journal_entry_number),
 	{}

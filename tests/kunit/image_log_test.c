@@ -433,7 +433,8 @@ static struct kunit_case image_log_cases[] = {
 	KUNIT_CASE(log_into_free_space),
 	KUNIT_CASE(log_flushed_file_offset),
 	KUNIT_CASE(log_flushed_of_earlier_entry),
-	KUNIT_CASE_PARAM(log_random, seed_gen_params),
+	KUNIT_CASE_PARAM_ATTR(log_random, seed_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE_SLOW(log_huge_zeros),
 	KUNIT_CASE_SLOW(log_too_many),
 	{}

@@ -220,7 +220,8 @@ static struct kunit_case image_map_cases[] = {
 	KUNIT_CASE_PARAM(map_chunks, chunk_case_gen_params),
 	KUNIT_CASE(map_lengths),
 	KUNIT_CASE(map_states),
-	KUNIT_CASE_PARAM(map_random, seed_gen_params),
+	KUNIT_CASE_PARAM_ATTR(map_random, seed_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	{}
 };
 

@@ -6,6 +6,7 @@
 #include <kunit/test.h>
 
 #include "builder_chain.h"
+#include "builder_log.h"
 #include "guest.h"
 #include "image/edit.h"
 #include "image/internal.h"
@@ -162,7 +163,7 @@ static int identity(struct family *f, guid_t *guid)
 	ret = vhdx_image_open(&f->mf[f->into]->file, 0, &img, &err);
 	if (ret)
 		return ret;
-	ret = vhdx_merge_identity(img, guid);
+	ret = vhdx_items_identity(img, guid);
 	vhdx_image_close(img);
 	return ret;
 }
@@ -451,6 +452,96 @@ static void merge_links(struct kunit *test)
 	close_all(f);
 }
 
+static int renew(struct family *f, const guid_t *next)
+{
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	int ret;
+
+	ret = vhdx_image_open(&f->mf[0]->file, VHDX_OPEN_EDIT, &img, &err);
+	if (ret)
+		return ret;
+	img->next_data_write_guid = *next;
+	ret = vhdx_merge_renew(img, &err);
+	if (!ret)
+		ret = vhdx_image_finish(img);
+	vhdx_image_close(img);
+	return ret;
+}
+
+/* Who is not told of the new one does not take the image for its parent any more. */
+static void merge_renews(struct kunit *test)
+{
+	struct builder *b = kunit_kzalloc(test, 2 * sizeof(*b), GFP_KERNEL);
+	guid_t next = builder_guid(77), old, now;
+	struct family *f;
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	pair_init(b);
+	b[0].default_state = 6;
+	b[0].data_bytes = 4096;
+	f = pair(test, b);
+	KUNIT_ASSERT_EQ(test, 0, identity(f, &old));
+	KUNIT_ASSERT_EQ(test, 0, renew(f, &next));
+	KUNIT_ASSERT_EQ(test, 0, identity(f, &now));
+	KUNIT_EXPECT_TRUE(test, guid_equal(&now, &next));
+	KUNIT_EXPECT_EQ(test, -ESTALE, open_all(f, false));
+	KUNIT_ASSERT_EQ(test, 0, set_link(f, &next, NULL));
+	KUNIT_ASSERT_EQ(test, 0, open_all(f, false));
+	guest_check_built(test, f->img[0], &b[0], 0, 8 * MIB);
+	close_all(f);
+}
+
+/* Replay changes the headers too. */
+static void merge_renews_dirty(struct kunit *test)
+{
+	struct builder *b = kunit_kzalloc(test, 2 * sizeof(*b), GFP_KERNEL);
+	u8 *page = kunit_kzalloc(test, 4096, GFP_KERNEL);
+	struct log_update update;
+	struct log_spec spec = {
+		.guid = builder_log_guid,
+		.sequence_number = 5,
+		.update = &update,
+		.updates = 1,
+	};
+	guid_t next = builder_guid(77), now;
+	struct builder_sink sink;
+	struct family *f;
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	pair_init(b);
+	b[0].log_guid = builder_log_guid;
+	f = pair(test, b);
+	memfile_read(f->mf[0], page, 4096, f->layout[0].bat_offset);
+	update = (struct log_update){ f->layout[0].bat_offset, 0, page };
+	spec.flushed_file_offset = f->layout[0].file_size;
+	spec.last_file_offset = f->layout[0].file_size;
+	sink = memfile_sink(f->mf[0]);
+	KUNIT_ASSERT_EQ(test, 0, log_spec_write(&sink, &f->layout[0], &spec));
+	KUNIT_ASSERT_EQ(test, 0, open_all(f, false));
+	KUNIT_EXPECT_TRUE(test, f->img[0]->log.dirty);
+	close_all(f);
+	KUNIT_ASSERT_EQ(test, 0, renew(f, &next));
+	KUNIT_ASSERT_EQ(test, 0, identity(f, &now));
+	KUNIT_EXPECT_TRUE(test, guid_equal(&now, &next));
+}
+
+static void merge_renew_fails(struct kunit *test)
+{
+	struct builder *b = kunit_kzalloc(test, 2 * sizeof(*b), GFP_KERNEL);
+	guid_t next = builder_guid(77);
+	struct family *f;
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	pair_init(b);
+	f = pair(test, b);
+	f->mf[0]->fault = (struct memfile_fault){
+		.ops = MEMFILE_WRITE, .times = U64_MAX, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, -EIO, renew(f, &next));
+}
+
 static void set_item(struct kunit *test, struct memfile *mf, u32 id,
 		     bool is_virtual_disk, const char *text)
 {
@@ -546,11 +637,18 @@ static void items_full(struct kunit *test)
 		.length = MIB - VHDX_METADATA_TABLE_SIZE,
 		.is_user = true,
 	};
+	const struct vhdx_metadata_item empty = {
+		.item_id = builder_guid(1),
+		.is_user = true,
+	};
+	const struct vhdx_metadata_item of_system = {
+		.item_id = builder_guid(1),
+	};
 	struct vhdx_edit *edit = NULL;
 	struct vhdx_image *img;
 	struct vhdx_error err;
 	struct family *f;
-	u32 checksum, i;
+	u32 checksum, i, own;
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	pair_init(b);
@@ -560,13 +658,21 @@ static void items_full(struct kunit *test)
 						 &img, &err));
 	KUNIT_ASSERT_EQ(test, 0, vhdx_edit_begin(img, &edit));
 	KUNIT_EXPECT_EQ(test, -ENOSPC, vhdx_items_put(img, edit, &item, NULL));
-	img->metadata_table->count--;
-	for (i = img->metadata_table->count; i < VHDX_MAX_METADATA_ITEMS; i++) {
+	own = --img->metadata_table->count;
+	for (i = own; i < VHDX_MAX_METADATA_ITEMS; i++) {
 		img->metadata_table->item[i] = img->metadata_table->item[0];
 		img->metadata_table->item[i].item_id = builder_guid(1000 + i);
 	}
 	img->metadata_table->count = i;
 	KUNIT_EXPECT_EQ(test, -E2BIG, vhdx_items_put(img, edit, &item, NULL));
+	/* Of those of users there may be fewer. */
+	for (i = 0; i < VHDX_MAX_USER_ITEMS; i++)
+		img->metadata_table->item[own + i].is_user = true;
+	img->metadata_table->count = own + i;
+	KUNIT_EXPECT_EQ(test, -E2BIG, vhdx_items_put(img, edit, &empty, NULL));
+	KUNIT_EXPECT_EQ(test, 0, vhdx_items_put(img, edit, &of_system, NULL));
+	img->metadata_table->count = own + i - 1;
+	KUNIT_EXPECT_EQ(test, 0, vhdx_items_put(img, edit, &empty, NULL));
 	vhdx_edit_free(edit);
 	vhdx_image_close(img);
 	KUNIT_EXPECT_EQ(test, checksum, memfile_checksum(f->mf[0]));
@@ -674,18 +780,21 @@ static void merge_fail_larger_parent(struct kunit *test)
 }
 
 static struct kunit_case image_merge_cases[] = {
-	KUNIT_CASE(merge_chains),
-	KUNIT_CASE(merge_sizes),
-	KUNIT_CASE(merge_measured),
-	KUNIT_CASE(merge_zeros),
+	KUNIT_CASE_SLOW(merge_chains),
+	KUNIT_CASE_SLOW(merge_sizes),
+	KUNIT_CASE_SLOW(merge_measured),
+	KUNIT_CASE_SLOW(merge_zeros),
 	KUNIT_CASE(merge_links),
-	KUNIT_CASE(merge_items),
+	KUNIT_CASE(merge_renews),
+	KUNIT_CASE(merge_renews_dirty),
+	KUNIT_CASE(merge_renew_fails),
+	KUNIT_CASE_SLOW(merge_items),
 	KUNIT_CASE(items_full),
-	KUNIT_CASE(merge_stopped),
-	KUNIT_CASE(merge_fail_parent),
-	KUNIT_CASE(merge_fail_child),
-	KUNIT_CASE(merge_fail_smaller_parent),
-	KUNIT_CASE(merge_fail_larger_parent),
+	KUNIT_CASE_SLOW(merge_stopped),
+	KUNIT_CASE_SLOW(merge_fail_parent),
+	KUNIT_CASE_SLOW(merge_fail_child),
+	KUNIT_CASE_SLOW(merge_fail_smaller_parent),
+	KUNIT_CASE_SLOW(merge_fail_larger_parent),
 	{}
 };
 

@@ -359,7 +359,8 @@ static void close_nothing(struct kunit *test)
 }
 
 static struct kunit_case image_open_cases[] = {
-	KUNIT_CASE_PARAM(open_shape, shape_gen_params),
+	KUNIT_CASE_PARAM_ATTR(open_shape, shape_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(open_creator),
 	KUNIT_CASE(open_older_header),
 	KUNIT_CASE(open_unknown_region),

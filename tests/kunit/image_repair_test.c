@@ -493,9 +493,10 @@ static void repair_names(struct kunit *test)
 }
 
 static struct kunit_case image_repair_cases[] = {
-	KUNIT_CASE_PARAM(repair_row, row_gen_params),
+	KUNIT_CASE_PARAM_ATTR(repair_row, row_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(repair_all_at_once),
-	KUNIT_CASE(repair_what_is_wanted),
+	KUNIT_CASE_SLOW(repair_what_is_wanted),
 	KUNIT_CASE(repair_nothing_beside_damage),
 	KUNIT_CASE(repair_no_table_that_differs),
 	KUNIT_CASE(repair_gaps),
@@ -504,8 +505,8 @@ static struct kunit_case image_repair_cases[] = {
 	KUNIT_CASE(repair_no_damaged_entry),
 	KUNIT_CASE(repair_no_second_log),
 	KUNIT_CASE(repair_log_keeps_leaks),
-	KUNIT_CASE(repair_fail_each_op),
-	KUNIT_CASE(repair_fail_each_op_empty),
+	KUNIT_CASE_SLOW(repair_fail_each_op),
+	KUNIT_CASE_SLOW(repair_fail_each_op_empty),
 	KUNIT_CASE(repair_names),
 	{}
 };

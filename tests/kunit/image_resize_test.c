@@ -345,12 +345,58 @@ static void resize_fail_each_op(struct kunit *test)
 	}
 }
 
+/* Who only lowers the size of a disk leaves entries in its last chunk. */
+static void resize_stale_entries(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ .block = 2, .state = 6, .offset = BUILDER_PLACE },
+	};
+	const __le64 size = cpu_to_le64(2 * MIB);
+	struct vhdx_image *img;
+	struct builder *parent;
+	struct writer *w;
+	struct vhdx_error err;
+	u8 buf[512];
+
+	w = writer_init(test);
+	w->b.disk_size = 3 * MIB;
+	w->b.block_size = MIB;
+	w->b.data_bytes = PIECE;
+	w->b.block = blocks;
+	w->b.blocks = 1;
+	w->b.data_write_guid = builder_guid(2);
+	parent = kunit_kzalloc(test, sizeof(*parent), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, parent);
+	builder_init(parent);
+	parent->disk_size = MIB;
+	builder_set_parent(&w->b, parent);
+	w->parent = guest_open(test, guest_build(test, parent, &(struct builder_layout){}));
+	writer_build(test, w);
+	memfile_write(w->mf, &size, sizeof(size), w->layout.metadata_offset +
+		      w->layout.item[BUILDER_VIRTUAL_DISK_SIZE]);
+
+	img = open_again(test, w);
+	KUNIT_EXPECT_EQ(test, 2, img->counts.payload[VHDX_PAYLOAD_NOT_PRESENT]);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 3 * MIB, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+	guest_close(test, img);
+
+	img = open_again(test, w);
+	KUNIT_EXPECT_EQ(test, 3, img->counts.payload[VHDX_PAYLOAD_NOT_PRESENT]);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, buf, sizeof(buf), 2 * MIB));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 0, sizeof(buf)));
+	guest_close(test, img);
+}
+
 static struct kunit_case image_resize_cases[] = {
-	KUNIT_CASE_PARAM(resize_at_random, resize_case_gen_params),
+	KUNIT_CASE_PARAM_ATTR(resize_at_random, resize_case_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(resize_moves_bat),
 	KUNIT_CASE(resize_ragged_end),
+	KUNIT_CASE(resize_stale_entries),
 	KUNIT_CASE(resize_refuses),
-	KUNIT_CASE_PARAM(resize_fail_each_op, failing_case_gen_params),
+	KUNIT_CASE_PARAM_ATTR(resize_fail_each_op, failing_case_gen_params,
+			      {KUNIT_SPEED_SLOW}),
 	{}
 };
 

@@ -124,6 +124,28 @@ static void set_parent(struct kunit *test)
 	}
 }
 
+/* A link to what is in a cache only would be broken by a power cut. */
+static void set_parent_flushes_it(struct kunit *test)
+{
+	struct pair *pair = make_pair(test, 1);
+	struct memfile *mf = container_of(pair->parent->file, struct memfile,
+					  file);
+	struct vhdx_set set = {
+		.parent = pair->parent, .relative_path = long_path,
+	};
+	u32 checksum = memfile_checksum(pair->w->mf);
+
+	memfile_count_from_zero(mf);
+	mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_FLUSH, .times = 1, .errnum = -EIO,
+	};
+	KUNIT_EXPECT_EQ(test, -EIO, set_it(test, pair->w->mf, &set));
+	KUNIT_EXPECT_EQ(test, checksum, memfile_checksum(pair->w->mf));
+	KUNIT_EXPECT_EQ(test, 0, set_it(test, pair->w->mf, &set));
+	KUNIT_EXPECT_EQ(test, 2, memfile_count(mf, MEMFILE_FLUSH));
+	KUNIT_EXPECT_EQ(test, 2, mf->records);
+}
+
 /* Another one only when that is meant, and then a guest sees it. */
 static void set_other_parent(struct kunit *test)
 {
@@ -302,13 +324,14 @@ static void set_fail_each_op(struct kunit *test)
 }
 
 static struct kunit_case image_set_cases[] = {
-	KUNIT_CASE(set_parent),
+	KUNIT_CASE_SLOW(set_parent),
+	KUNIT_CASE(set_parent_flushes_it),
 	KUNIT_CASE(set_other_parent),
 	KUNIT_CASE(set_values),
 	KUNIT_CASE(set_nothing),
 	KUNIT_CASE(set_refused),
 	KUNIT_CASE(set_no_room),
-	KUNIT_CASE(set_fail_each_op),
+	KUNIT_CASE_SLOW(set_fail_each_op),
 	{}
 };
 

@@ -224,6 +224,11 @@ static int op_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
 	return ret;
 }
 
+static int op_punch(struct vhdx_file *file, u64 offset, u64 len)
+{
+	return op_zero(file, offset, len, true);
+}
+
 static const struct vhdx_file_ops memfile_ops = {
 	.read = op_read,
 	.size = op_size,
@@ -233,6 +238,7 @@ static const struct vhdx_file_ops memfile_ops = {
 	.resize = op_resize,
 	.allocate = op_allocate,
 	.zero = op_zero,
+	.punch = op_punch,
 };
 
 /**

@@ -64,6 +64,7 @@ while read -r name answer _; do
 		wanted=4
 		[ "$name" != log-version-1-clean ] && [ "$name" != log-length-0-clean ] || wanted=0
 		;;
+	block-straddles-end:*) wanted=2 ;;
 	*:opens) wanted='[03]' ;;
 	*) wanted=2 ;;
 	esac
@@ -146,6 +147,61 @@ for name in "$samples"/*.vhdx.xz; do
 	sed -n 's/^/# /; 1,6p' out
 done
 
+# --- files that were cut -----------------------------------------------------------
+
+# What the last block has for behind the end of the disk may be missing, and no more.
+noise 7 5632 >r.raw
+truncate -s 5500K r.raw
+ctl convert -q -b 2M r.raw t.vhdx
+truncate -s "-$((6 * 1048576 - 5500 * 1024))" t.vhdx
+finds 'the end of the file is that of the disk' 0 '^No errors' t.vhdx
+grep -q "^Image end offset: $(($(stat -c %s t.vhdx) + 6 * 1048576 - 5500 * 1024))\$" out
+ok 'and the last block counts whole' $?
+truncate -s -512 t.vhdx
+cp t.vhdx before.vhdx
+finds 'the file was cut' 2 '^corrupt: payload BAT entry, FileOffsetMB 0x[0-9a-f]+ at offset 0x300010: the file ends before the data of the block does \(bat-cut\)$' t.vhdx
+json_check '--json of the same' 2 'j["result"] == "corrupt" and names == ["bat-cut"]' t.vhdx
+finds 'which nothing repairs' 2 '^It cannot be repaired, and is as it was\.$' --repair=all t.vhdx
+cmp -s t.vhdx before.vhdx
+ok 'and the file stays as it was' $?
+
+# warned NAME CODE FILE ARG...: exit code, and one warning that the file lacks data
+warned() {
+	warned_name=$1 warned_code=$2 warned_file=$3
+	shift 3
+	ctl "$@"
+	[ "$rc" = "$warned_code" ] && [ "$(wc -l <err)" = 1 ] &&
+		grep -q "^vhdxctl: warning: .*$warned_file: data of 1 blocks is missing, as the file ends before it does: it reads as zeros\$" err
+	ok "$warned_name" $?
+}
+warned 'who converts it is warned' 0 t.vhdx convert -q -O raw t.vhdx back.raw
+warned 'and who compares it' 1 t.vhdx compare -q t.vhdx r.raw
+# What grows the file would leave nothing to find.
+stays_cut() {
+	stays_name=$1
+	shift
+	ctl "$@"
+	[ "$rc" = 1 ] && [ ! -s out ] && cmp -s t.vhdx before.vhdx &&
+		grep -q '^vhdxctl: t.vhdx: cannot be changed: the file ends before the data of 1 blocks does$' err &&
+		grep -q "^hint: 'vhdxctl convert' " err
+	ok "$stays_name" $?
+}
+stays_cut 'compact leaves it as it is' compact t.vhdx
+stays_cut 'and says so with -n' compact -n t.vhdx
+stays_cut 'resize does' resize t.vhdx +2M
+stays_cut 'with -n too' resize -n t.vhdx +2M
+stays_cut 'and set' set --reset-disk-id t.vhdx
+stays_cut 'and set -n' set -n --reset-disk-id t.vhdx
+mkdir cut
+mkvhdx --chain 1 --size 32M cut
+truncate -s -4096 cut/1.vhdx
+finds 'a child that was cut' 2 '\(bat-cut\)$' cut/1.vhdx
+before=$(sha256sum cut/*)
+fails 'which is merged nowhere' 1 '/?cut/1.vhdx: cannot be changed: the file ends before the data of 1 blocks does$' \
+	merge --delete cut/1.vhdx
+[ "$before" = "$(sha256sum cut/*)" ]
+ok 'and stays, as its parent does' $?
+
 # --- chains -------------------------------------------------------------------------
 
 mkdir chain
@@ -194,6 +250,7 @@ while read -r name answer _; do
 	# Longer than a file can be here.
 	log-last-128t:*) wanted='[01]' done=$shown ;;
 	log-none:*) wanted=0 ;;
+	block-straddles-end:*) wanted=2 ;;
 	empty-file:* | *:EOPNOTSUPP) wanted=1 ;;
 	*:opens) wanted=0 ;;
 	*) wanted=2 ;;

@@ -75,6 +75,49 @@ ctl compact --quiet a.vhdx
 [ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ] && reads_as a.vhdx raw
 ok 'and not a word with --quiet' $?
 
+# The file ends with the disk, inside the last block, and a ZERO entry has an offset.
+mkvhdx --size 15M --block 2M --blocks 0,1,2,7 --data 0 --seed 5 a.vhdx
+poke a.vhdx $((0x200028)) '\002\000\100\000\000\000\000\000'
+truncate -s -1M a.vhdx
+full=$(size_of a.vhdx)
+passes 'what gets longer' '^0 bytes given back$' compact a.vhdx
+[ "$(size_of a.vhdx)" -gt "$full" ] && clean a.vhdx
+ok 'all of its last block is there then' $?
+
+# --- where Windows may look ---------------------------------------------------------
+
+# It refuses an image that is a sparse file; a file system of ours says it is NTFS.
+cat >ntfs.c <<-'C'
+	#include <sys/syscall.h>
+	#include <sys/vfs.h>
+	#include <unistd.h>
+
+	int fstatfs(int fd, struct statfs *fs)
+	{
+		int ret = syscall(SYS_fstatfs, fd, fs);
+
+		fs->f_type = 0x7366746e;
+		return ret;
+	}
+C
+gcc -shared -fPIC -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -o ntfs.so ntfs.c
+on_ntfs() { ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 LD_PRELOAD=$work/ntfs.so ./vhdxctl "$@" >out 2>err; }
+
+# has_holes FILE: it takes less space than its size
+has_holes() { [ $(($(stat -c '%b * %B' "$1"))) -lt "$(size_of "$1")" ]; }
+
+cp --sparse=never old.vhdx a.vhdx
+cp --sparse=never old.vhdx b.vhdx
+./vhdxctl compact -q a.vhdx && has_holes a.vhdx &&
+	on_ntfs compact -q b.vhdx && ! has_holes b.vhdx && reads_as b.vhdx raw
+ok 'no zeros of a moved block become a hole on NTFS' $?
+mkvhdx --size 16M --block 1M --blocks 0,1,2,3,12,13,14,15 --shuffle --seed 6 --data 0 s.vhdx
+cp --sparse=never s.vhdx a.vhdx
+cp --sparse=never s.vhdx b.vhdx
+./vhdxctl resize -q --shrink --force a.vhdx 10M && has_holes a.vhdx &&
+	on_ntfs resize -q --shrink --force b.vhdx 10M && ! has_holes b.vhdx && clean b.vhdx
+ok 'nor does what a smaller disk does not need' $?
+
 # --- images of others, and every order of structures ------------------------------
 
 qemu-img create -q -f vhdx -o block_size=1M q.vhdx 40M

@@ -77,6 +77,18 @@ ctl compare --quiet raw raw
 [ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ]
 ok 'of the same too' $?
 
+for other in raw other; do
+	timeout 60 ./vhdxctl compare raw $other >/dev/full 2>err
+	rc=$?
+	: >out
+	[ $rc = 2 ] && grep -q '^vhdxctl: write error: No space left on device$' err
+	ok "the answer gets lost: raw and $other" $?
+done
+timeout 60 ./vhdxctl compare -q raw other >/dev/full 2>err
+rc=$?
+[ $rc = 1 ] && [ ! -s err ]
+ok 'none was wanted' $?
+
 # --- sizes ------------------------------------------------------------------------
 
 cp raw long
@@ -126,9 +138,16 @@ same 'an image and a new child' parent.vhdx new.vhdx
 mkdir elsewhere
 mv parent.vhdx elsewhere/
 trouble 'its parent is missing' 'new.vhdx: cannot read: its parent is missing' new.vhdx raw
+[ "$(tail -n 1 err)" = 'hint: --parent-dir DIR names a folder that it is in' ]
+ok 'and a hint that compare can follow' $?
 trouble 'of the second too' 'new.vhdx: cannot read: its parent is missing' raw new.vhdx
 same '--parent-dir' --parent-dir elsewhere new.vhdx raw
 same '--parent-dir, of the second' --parent-dir elsewhere raw new.vhdx
+./vhdxctl create -s 20M parent.vhdx >out
+trouble 'another one in its place' 'new.vhdx: cannot read: ' new.vhdx raw
+[ "$(tail -n 1 err)" = "hint: 'vhdxctl info --chain' shows the chain" ]
+ok 'and such a hint' $?
+rm parent.vhdx
 if [ -e "$samples/child.vhdx.xz" ]; then
 	xz -dc "$samples/child.vhdx.xz" >child.vhdx
 	xz -dc "$samples/parent.vhdx.xz" >parent.vhdx

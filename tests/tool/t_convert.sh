@@ -109,6 +109,12 @@ for type in dynamic fixed; do
 		done
 	done
 done
+fails 'physical sectors shorter than the logical ones' 64 'raw: convert: --physical-sector 512: less than the logical one, 4096 bytes' \
+	convert -S 4K -P 512 raw s4.vhdx
+quiet 'sectors of 512 bytes of both kinds' convert -S 512 -P 512 raw s.vhdx
+quiet 'larger ones' convert -S 4K s.vhdx s4.vhdx
+json 'of both kinds' 'j["logical-sector-size"] == 4096 and j["physical-sector-size"] == 4096' info --json s4.vhdx
+rm -f s.vhdx s4.vhdx
 for block in 1M 4M; do
 	rm -f t.vhdx
 	ctl convert -t fixed -b $block raw t.vhdx
@@ -288,6 +294,46 @@ for name in iotest-dynamic-1G iotest-dirtylog-10G-4M lvm2 child; do
 	rm -f o.vhdx o.raw $name.vhdx
 done
 
+# --- what is no raw disk, and not known -------------------------------------------------
+
+# refused NAME FILE: convert, create, compare and map say what it looks like
+refused() {
+	fails "$1: convert" 1 "^vhdxctl: $2: cannot read: it looks like $1" convert "$2" n.vhdx
+	grep -q '^hint: -f raw takes the file as it lies$' err && [ ! -e n.vhdx ]
+	ok "$1: with a hint" $?
+	fails "$1: create" 1 "^vhdxctl: $2: cannot read: it looks like $1" create --from "$2" n.vhdx
+	fails "$1: compare" 2 "^vhdxctl: $2: cannot read: it looks like $1" compare raw "$2"
+	grep -q '^hint: -F raw takes the file as it lies$' err
+	ok "$1: its option is named" $?
+	fails "$1: map" 1 "^vhdxctl: $2: cannot read: it looks like $1" map "$2"
+	rm -f n.vhdx
+	ctl convert -f raw -O raw "$2" n.raw
+	[ "$rc" = 0 ] && cmp -s "$2" n.raw
+	ok "$1: -f raw takes it" $?
+	rm -f n.raw
+}
+for format in qcow2 vmdk vdi qed parallels; do
+	qemu-img create -q -f $format foreign 4M
+	refused "$format" foreign
+done
+qemu-img create -q -f vmdk -o subformat=monolithicFlat foreign 4M
+refused vmdk foreign
+rm -f foreign*
+# Each of its copies of a structure says so by itself.
+for whole in 65536 131072 196608 262144; do
+	cp r.vhdx damaged
+	poke damaged 0 x
+	for at in 65536 131072 196608 262144; do
+		[ $at = $whole ] || poke damaged $at x
+	done
+	refused 'vhdx, damaged' damaged
+done
+qemu-img convert -f raw -O vpc -o subformat=dynamic,force_size raw damaged
+poke damaged 0 'x'
+quiet 'a VHD whose first footer is damaged is read by the last' compare -q damaged raw
+truncate -s -512 damaged
+refused 'vhd, damaged' damaged
+
 # --- create --from ----------------------------------------------------------------------
 
 quiet 'create --from' create --from raw f.vhdx
@@ -302,7 +348,12 @@ fails 'create --from with --parent' 64 'exclude each other' create --from raw --
 fails 'create --from what is not there' 66 'nosuch: cannot open' create --from nosuch f3.vhdx
 : >empty
 fails 'create --from an empty file' 1 'empty: cannot make a disk of it: it is empty' create --from empty f3.vhdx
-quiet 'a raw disk that begins like an image is taken as it is' create --from r.vhdx f4.vhdx
+fails 'create --from an image' 1 'r.vhdx: cannot read as a raw disk: it looks like vhdx' create --from r.vhdx f4.vhdx
+grep -q "^hint: 'vhdxctl convert' copies its disk, -f raw takes the file as it lies\$" err && [ ! -e f4.vhdx ]
+ok 'which is for convert' $?
+fails 'create --from, of another format' 64 'create: --from is of raw disks' create -f vhd --from raw f4.vhdx
+fails '--format of nothing' 64 'create: --format only with --from' create -f raw -s 1M f4.vhdx
+quiet 'a raw disk that begins like an image is taken as it is' create -f raw --from r.vhdx f4.vhdx
 cmp -s r.vhdx f4.vhdx
 quiet 'to the byte' compare -q -f raw -F vhdx --strict r.vhdx f4.vhdx
 for size in 0 512K 1 1500K 2G 1025M x; do
@@ -401,6 +452,10 @@ fails 'a damaged image' 1 'bad.vhdx: header' convert bad.vhdx x
 truncate -s 2041G big.raw 2>err && fails 'more than a VHD has' 1 'a VHD has at most 2040 GiB' convert -O vhd big.raw x
 rm -f big.raw
 
+fails '--no-sync over what is there' 64 'convert: --no-sync is for new files' convert --no-sync --force raw r.vhdx
+fails '--no-sync to a pipe' 64 'convert: --no-sync is for new files' convert --no-sync raw -
+fails '--no-sync of a file that is there' 73 'r.vhdx: cannot create: there is such a file' convert --no-sync raw r.vhdx
+
 # --- --force -------------------------------------------------------------------------------
 
 echo old >old.vhdx
@@ -415,10 +470,63 @@ fails '--force onto itself' 75 'r.vhdx: cannot replace: it is in use' convert --
 ln -s old.vhdx oldlink
 fails '--force of a link' 73 'oldlink: cannot replace: not a regular file' convert --force raw oldlink
 fails '--force of a folder' 73 'elsewhere: cannot replace: not a regular file' convert --force raw elsewhere
+
+# force_as USER NAME WANT OWNER MODE: a file of that owner and mode is replaced, by root
+# where no USER is given; then it has WANT, owner, group and mode
+force_as() {
+	rm -f shared/x.vhdx
+	echo old >shared/x.vhdx
+	chown "$4" shared/x.vhdx
+	chmod "$5" shared/x.vhdx
+	# shellcheck disable=SC2086 # words
+	timeout 60 $1 ./vhdxctl convert --force raw shared/x.vhdx >out 2>err
+	rc=$?
+	stat -c %u:%g:%a shared/x.vhdx >>out
+	[ $rc = 0 ] && [ "$(cat out)" = "$3" ]
+	ok "--force $2" $?
+}
+if [ "$(id -u)" = 0 ]; then
+	mkdir -m 777 shared
+	nobody='setpriv --reuid=65534 --regid=65534'
+	force_as '' "of a user's program: it gives nobody's rights away" 65534:65534:755 65534:65534 6755
+	force_as '' 'keeps owner and group' 65534:65533:640 65534:65533 640
+	force_as "$nobody --groups=65533" 'keeps the group where the owner cannot be' 65534:65533:660 0:65533 660
+	force_as "$nobody --clear-groups" 'gives a new group what all could do' 65534:65534:644 0:0 664
+	force_as "$nobody --clear-groups" 'gives others no more than the old group' 65534:65534:600 0:0 604
+	# A user who may not read it, one who may, and a group that may not.
+	if python3 - shared/x.vhdx 2>err <<-'PY'
+		import os, struct, sys
+		entries = (1, 6, -1), (2, 0, 1), (2, 6, 2), (4, 0, -1), (16, 6, -1), (32, 4, -1)
+		acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *entry) for entry in entries)
+		os.setxattr(sys.argv[1], 'system.posix_acl_access', acl)
+	PY
+	then
+		quiet '--force of a file with an access control list' convert --force raw shared/x.vhdx
+		[ "$(stat -c %a shared/x.vhdx)" = 600 ]
+		ok 'leaves rights to the owner only' $?
+	else
+		skip '--force and access control lists' 'not on this file system'
+	fi
+else
+	skip '--force and owners' 'not root'
+fi
+
+mkdir family
+./vhdxctl create -s 20M family/base.vhdx >out
+./vhdxctl create --parent family/base.vhdx family/mid.avhdx >out
+./vhdxctl create --parent family/mid.avhdx family/leaf.avhdx >out
+fails '--force of a parent' 1 'mid.avhdx: cannot replace: it is the parent of .*/family/leaf.avhdx, which' \
+	convert --force raw family/mid.avhdx
+quiet 'both are as they were' compare -q family/base.vhdx family/leaf.avhdx
+quiet '--force of a child' convert --force raw family/leaf.avhdx
+quiet '--force of what has no child any more' convert --force raw family/mid.avhdx
 qemu_has '' r2.vhdx
 fails 'a source that QEMU writes' 75 'r2.vhdx: cannot read while it is written to: ' convert r2.vhdx x
 fails '--force of what QEMU has' 75 'r2.vhdx: cannot replace: it is in use' convert --force raw r2.vhdx
 qemu_lets_go
+exec 5>>old.vhdx
+fails '--force of what is open for writing' 75 'old.vhdx: cannot replace: it is in use' convert --force raw old.vhdx
+exec 5>&-
 qemu_has -r r2.vhdx
 quiet 'a source that QEMU reads' convert r2.vhdx r3.vhdx
 qemu_lets_go
@@ -439,6 +547,8 @@ if [ "$(id -u)" = 0 ] && truncate -s 24M disk.img && loop=$(losetup -f --show di
 	quiet 'the same disk' compare -q --strict dev.vhdx "$loop"
 	quiet 'create --from a block device' create --from "$loop" dev2.vhdx
 	quiet 'the same disk' compare -q --strict dev2.vhdx "$loop"
+	fails '--force of the file of a loop device' 75 'disk.img: cannot replace: it is in use' \
+		convert --force raw disk.img
 	truncate -s 25M long.raw
 	fails 'a disk that does not fit' 1 '26214400 bytes do not fit on 25165824' convert --force -O raw long.raw "$loop"
 else
@@ -448,28 +558,92 @@ fails 'a character device' 73 'cannot create: there is such a file' convert raw 
 
 # --- interrupted -----------------------------------------------------------------------------
 
+# wait_for_unfinished PID: until that conversion has begun its file
+wait_for_unfinished() {
+	tries=0
+	while ! is_left && [ $tries -lt 1000 ] && kill -0 "$1" 2>/dev/null; do
+		tries=$((tries + 1))
+		sleep 0.01
+	done
+}
+
 # A slow reader of the pipe would do, but files are what must not be left: so the
 # source is large, and it is stopped once the file is there.
 truncate -s 160M slow.raw
 noise 4 122880 | dd of=slow.raw conv=notrunc status=none bs=1M
-for signal in INT TERM HUP; do
-	# A shell's background is deaf to some of them.
-	python3 -c 'import os, signal
-for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+# interrupt SIGNAL: sets rc; a busy machine may be late with it, and has another try
+interrupt() {
+	for _ in 1 2 3 4 5 6 7 8; do
+		# A shell's background is deaf to some of them.
+		python3 -c 'import os, resource, signal
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
     signal.signal(number, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 os.execv("./vhdxctl", ["vhdxctl", "convert", "slow.raw", "slow.vhdx"])' >out 2>err &
-	pid=$!
-	tries=0
-	while ! is_left && [ $tries -lt 1000 ] && kill -0 $pid 2>/dev/null; do
-		tries=$((tries + 1))
-		sleep 0.01
+		pid=$!
+		wait_for_unfinished $pid
+		kill -s "$1" $pid
+		wait $pid
+		rc=$?
+		[ $rc = 0 ] || return
+		rm slow.vhdx
 	done
-	kill -s $signal $pid
-	wait $pid
-	rc=$?
+}
+for signal in INT TERM HUP QUIT PIPE XCPU; do
+	interrupt $signal
 	[ $rc -gt 128 ] && nothing_left && [ ! -e slow.vhdx ]
 	ok "SIG$signal leaves nothing" $?
 	rm -f slow.vhdx
+done
+
+# A file that is replaced stays a file that nobody else gets.
+begin_replacing() {
+	for _ in 1 2 3 4 5 6 7 8; do
+		cp r.vhdx replaced.vhdx
+		./vhdxctl convert --force slow.raw replaced.vhdx >out 2>err &
+		pid=$!
+		wait_for_unfinished $pid
+		kill -s STOP $pid
+		! is_left || return
+		wait $pid
+	done
+}
+# given_up NAME CODE PATTERN: what began then fails in the end, and leaves nothing
+given_up() {
+	kill -s CONT "$pid"
+	wait "$pid"
+	rc=$?
+	[ $rc = "$2" ] && one_message && grep -q "replaced.vhdx: cannot replace: $3" err && nothing_left
+	ok "$1" $?
+}
+begin_replacing
+timeout 60 ./vhdxctl resize replaced.vhdx 30M 2>err2
+rc=$?
+[ $rc = 75 ] && grep -q 'cannot be resized while it is in use' err2
+ok 'what is to be replaced is locked' $?
+exec 5>>replaced.vhdx
+given_up 'it is opened meanwhile' 75 'it is in use'
+exec 5>&-
+cmp -s r.vhdx replaced.vhdx
+ok 'the old one stays' $?
+begin_replacing
+echo other >other
+mv other replaced.vhdx
+given_up 'another comes there meanwhile' 73 'another file is there by now'
+[ "$(cat replaced.vhdx)" = other ]
+ok 'the other stays' $?
+rm replaced.vhdx
+
+# A file may not be as large.
+for options in '' '-t fixed' '-O raw' '-O vhd' '-O raw -t fixed'; do
+	# shellcheck disable=SC2086 # words
+	(ulimit -f 40960 && ctl convert $options slow.raw large && exit "$rc")
+	rc=$?
+	: >out
+	[ $rc = 1 ] && one_message && grep -qE '^vhdxctl: large: cannot (write|create): .*File too large$' err &&
+		nothing_left && [ ! -e large ]
+	ok "a limit for files $options" $?
+	rm -f large
 done
 
 # A full file system.

@@ -98,6 +98,61 @@ passes 'and without them' 'merged into .*/c/0.vhdx$' merge --delete --into c/0.v
 [ "$(echo c/*)" = c/0.vhdx ] && alone c/0.vhdx c.raw && clean c/0.vhdx
 ok 'only that one is left' $?
 
+# A child of an image between, that its folder does not know of: it must not take it for
+# what it was.
+chain 12
+mkdir elsewhere
+./vhdxctl create --parent c/1.vhdx elsewhere/other.vhdx >out
+./vhdxctl create --parent c/2.vhdx elsewhere/another.vhdx >out
+clean elsewhere/other.vhdx && clean elsewhere/another.vhdx
+ok 'two more children, elsewhere' $?
+passes 'past their parents' 'merged into .*/c/0.vhdx$' merge --into c/0.vhdx c/3.vhdx
+shows c/3.vhdx c.raw && alone c/0.vhdx c.raw && clean c/3.vhdx && clean c/2.vhdx
+ok 'the chain shows the same' $?
+for file in other another; do
+	fails "$file child sees that its parent is another" 1 'does not match' convert elsewhere/$file.vhdx x.vhdx
+done
+rm -r elsewhere
+
+# What its parent is may change while somebody else has that one.
+chain 13
+./vhdxctl create -s 64M -b "$(./vhdxctl info --json c/0.vhdx | sed -n 's/.*"block-size": \([0-9]*\).*/\1/p' | head -n 1)" \
+	c/new.vhdx >out
+if [ "$(id -u)" = 0 ] && unshare -p -f --mount-proc true 2>err; then
+	python3 -c 'import fcntl, os, struct, time
+fd = os.open("c/0.vhdx", os.O_RDWR)
+for byte in 100, 101, 103, 201, 203:
+    fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, byte, 1, 0))
+open("held", "w").close()
+time.sleep(2)
+new = open("c/new.vhdx", "rb").read()
+os.pwrite(fd, new, 0)
+os.ftruncate(fd, len(new))' &
+	until [ -e held ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+	before=$(sha256sum c/1.vhdx)
+	# Whom it does not see it waits for.
+	unshare -p -f --mount-proc ./vhdxctl merge c/1.vhdx >out 2>err
+	rc=$?
+	wait
+	[ "$rc" = 1 ] && grep -q 'the parent is another image or was changed' err && [ "$before" = "$(sha256sum c/1.vhdx)" ]
+	ok 'who has become another image is no parent any more' $?
+	rm -f held
+else
+	skip 'a parent that changes' 'not root'
+fi
+
+# What has the image on it is not the image.
+chain 14
+if [ "$(id -u)" = 0 ] && loop=$(losetup -f --show c/1.vhdx 2>/dev/null); then
+	fails '--delete of a block device' 64 "$loop: merge: --delete is for files" \
+		merge --delete --parent c/0.vhdx "$loop"
+	[ -b "$loop" ]
+	ok 'which is still there' $?
+	losetup -d "$loop"
+else
+	skip '--delete of a block device' 'not root, or no loop devices'
+fi
+
 # A link to the child is not the child.
 chain 11
 ln -s c/3.vhdx link.vhdx
@@ -239,6 +294,40 @@ fails 'a child of what is to be removed' 1 'c/2.vhdx: cannot be merged: it is th
 ok 'nothing has changed' $?
 passes 'all the same' 'merged into .*/c/2.vhdx$' merge --allow-parent-write c/3.vhdx
 shows c/3.vhdx c.raw && shows c/2.vhdx c.raw
+ok 'the chain shows the same' $?
+
+# add_item IMAGE FLAGS KIB: an item of a user
+add_item() {
+	python3 - "$@" <<'PYTHON'
+import struct, sys
+file = open(sys.argv[1], 'r+b')
+file.seek(192 << 10)
+table = file.read(64 << 10)
+region = next(struct.unpack_from('<QI', table, at + 16) for at in range(16, 2048, 32)
+              if table[at:at + 4] == bytes.fromhex('06a27c8b'))[0]
+file.seek(region)
+table = bytearray(file.read(64 << 10))
+count = struct.unpack_from('<H', table, 10)[0]
+end = max(sum(struct.unpack_from('<II', table, 32 + 32 * i + 16)) for i in range(count))
+struct.pack_into('<16sIII', table, 32 + 32 * count, b'%16s' % sys.argv[2].encode(), end + 7 & ~7,
+                 int(sys.argv[3]) << 10, int(sys.argv[2]))
+struct.pack_into('<H', table, 10, count + 1)
+file.seek(region)
+file.write(table)
+PYTHON
+}
+
+# Its own item (IsUser) leaves no room for that of the disk (IsVirtualDisk too).
+chain 13
+add_item c/2.vhdx 1 600
+add_item c/3.vhdx 3 500
+before=$(sha256sum c/*)
+fails 'no room for an item of the disk' 1 'c/2.vhdx: metadata table .*cannot be put there' merge c/3.vhdx
+fails 'which a dry run says too' 1 'c/2.vhdx: metadata table .*cannot be put there' merge -n c/3.vhdx
+[ "$before" = "$(sha256sum c/*)" ]
+ok 'nothing has changed' $?
+passes 'into one with room for it' 'merged into .*/c/1.vhdx$' merge --into c/1.vhdx c/3.vhdx
+shows c/3.vhdx c.raw && shows c/1.vhdx c.raw
 ok 'the chain shows the same' $?
 
 # --- what ends it ---------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ for size in 0 1 512K 3M 512M 1x; do
 done
 fails 'create: sectors of 1024 bytes' 64 'create: --sector 1024: not 512 or 4096' create -s 1G -S 1024 a.vhdx
 fails 'create: physical sectors of 0 bytes' 64 'create: --physical-sector 0: not 512 or 4096' create -s 1G -P 0 a.vhdx
+fails 'create: physical sectors shorter than the logical ones' 64 'a.vhdx: create: --physical-sector 512: less than the logical one, 4096 bytes' \
+	create -s 1G -S 4096 -P 512 a.vhdx
 fails 'create: another type' 64 'create: --type thin: not dynamic or fixed' create -s 1G -t thin a.vhdx
 fails 'create: an absolute path without a parent' 64 'absolute-path only with --parent' create -s 1G --absolute-path 'C:\a' a.vhdx
 fails 'create in no folder' 66 'nosuch/a.vhdx: cannot create: No such file' create -s 1G nosuch/a.vhdx
@@ -393,6 +395,9 @@ grep -q "^  $here/moved/Base.vhdx\$" out
 ok 'which shows the file too' $?
 fails 'a parent that was changed, read-only' 1 'does not match' attach -r --parent-dir moved d/leaf.avhdx
 whole 'and --ignore-id-mismatch' -r --ignore-id-mismatch --parent-dir moved d/leaf.avhdx
+fails 'and converted' 1 'cannot read: its parent .* does not match' convert --parent-dir moved d/leaf.avhdx no.raw
+grep -q "^hint: .*'vhdxctl attach -r --ignore-id-mismatch' takes it\$" err
+ok 'with a hint that names the command that takes it' $?
 fails '--parent that does not match' 1 'its parent moved/Base.vhdx does not match' attach --parent moved/Base.vhdx d/leaf.avhdx
 mv keep.vhdx c/base.vhdx
 follows 'a file that does not match is passed over' d/leaf.avhdx "$here/c/base.vhdx" -- --parent-dir moved --parent-dir c d/leaf.avhdx
@@ -446,11 +451,19 @@ mkdir f
 ctl create -s 4M f/0.vhdx
 ctl create --parent f/0.vhdx f/1.vhdx
 last=1
-while [ $last -lt 65 ] && [ "$rc" = 0 ]; do
+while [ $last -lt 64 ] && [ "$rc" = 0 ]; do
 	ctl create --parent f/$last.vhdx f/$((last + 1)).vhdx
 	last=$((last + 1))
 done
-[ $last = 65 ] && [ "$rc" = 0 ]
+[ $last = 64 ] && [ "$rc" = 0 ]
+ok 'a chain of 65' $?
+fails 'create: one too long to be opened' 66 'f/64.vhdx: cannot be a parent: it has 64 of them itself' create --parent f/64.vhdx f/65.vhdx
+[ ! -e f/65.vhdx ]
+ok 'there is none' $?
+# Without its end nobody knows how long it is.
+mv f/0.vhdx f/gone
+ctl create --parent f/64.vhdx f/65.vhdx
+[ "$rc" = 0 ] && mv f/gone f/0.vhdx
 ok 'a chain of 66' $?
 json '64 parents' 'len(j["chain"]) == 65 and all(e["parent"]["link"] == "ok" for e in j["chain"][:-1])
 	and j["chain"][-1]["file"].endswith("f/0.vhdx")' info --json --chain f/64.vhdx
@@ -525,7 +538,19 @@ ln -s i/base.vhdx to-base.vhdx
 fails 'attach of a parent through a link' 1 'to-base.vhdx: cannot attach for writing: it is the parent of' attach to-base.vhdx
 mv i/base.vhdx i/BASE.VHDX
 fails 'attach of a parent in another case' 1 'BASE.VHDX: cannot attach for writing: it is the parent of' attach i/BASE.VHDX
+mkdir locale && localedef -i tr_TR -f UTF-8 "$PWD/locale/tr_TR.UTF-8" >out 2>err
+[ "$(LOCPATH=$PWD/locale LC_ALL=tr_TR.UTF-8 locale charmap)" = UTF-8 ]
+ok 'a Turkish locale' $?
+mkdir j && cp a/base.vhdx j/DISK-I.vhdx && ./vhdxctl create --parent j/DISK-I.vhdx j/leaf.avhdx >out 2>err && mv j/DISK-I.vhdx j/disk-i.vhdx
+LOCPATH=$PWD/locale LC_ALL=tr_TR.UTF-8 fails 'attach of a parent in another case, in Turkish' 1 'it is the parent of' attach j/disk-i.vhdx
+LOCPATH=$PWD/locale LC_ALL=tr_TR.UTF-8 ctl check --chain -q j/leaf.avhdx
+[ "$rc" = 0 ]
+ok 'and its child has it' $?
+rm -r j locale
 mv i/BASE.VHDX i/base.vhdx
+ln i/base.vhdx i/same.vhdx
+fails 'attach of a parent by another link' 1 'same.vhdx: cannot attach for writing: it is the parent of' attach i/same.vhdx
+rm i/same.vhdx
 cp i/leaf.avhdx saved
 qemu-img create -q -f vhdx i/other.vhdx 8M
 mkfifo i/fifo

@@ -109,24 +109,114 @@ resized 'and back' $((40 * mib)) --shrink image.vhdx 40M
 
 # --- what is on the disk -------------------------------------------------------
 
-rm -f raw
-truncate -s 100M raw
-printf 'label: gpt\nstart=2048, size=40960\nstart=43008, size=20480\n' | sfdisk -q raw >/dev/null
-image_of block_size=1M
+# table RAW: its GPT as others read it, without what depends on the disk's size
+table() {
+	sfdisk -d "$1" 2>/dev/null | grep -v -e '^device:' -e '^last-lba:' | sed 's/^[^ ]* : //'
+}
+
+# advised NAME PATTERN: what the tool printed to be done about the GPT is that, and
+# when it is done, the table is what it was, with a backup
+advised() {
+	advised_command=$(sed -n "s/.*GPT.*: '\(.*\) DEVICE'\$/\1/p" out)
+	[ "$rc" = 0 ] && [ ! -s err ] && printf '%s\n' "$advised_command" | grep -qxE -- "$2"
+	ok "$1: what is to be done is said" $?
+	if ! command -v "${advised_command%% *}" >/dev/null; then
+		skip "$1: that repairs it" "no ${advised_command%% *}"
+		return
+	fi
+	rm -f repaired
+	./vhdxctl convert -q -O raw image.vhdx repaired && $advised_command repaired >out 2>err &&
+		sfdisk --verify repaired >out 2>err && ! grep -q backup err && table repaired | cmp -s - wanted
+	ok "$1: that repairs it" $?
+}
+
+# gpt_of SCRIPT: a raw disk with it, its image, and what advised wants
+gpt_of() {
+	rm -f raw
+	truncate -s 200M raw
+	printf '%b' "$1" | sfdisk -q raw >/dev/null
+	image_of block_size=1M
+	table raw >wanted
+}
+
+gpt_of 'label: gpt\nstart=2048, size=40960, name=one\nstart=43008, size=20480\n'
 ctl resize image.vhdx +100M
-[ "$rc" = 0 ] && grep -q "GPT's backup" out && grep -q 'sfdisk --relocate' out
-ok 'a GPT: what is to be done about its backup' $?
+advised 'a larger GPT' 'sfdisk --relocate gpt-bak-std'
+ctl resize --shrink image.vhdx 250M
+advised 'a GPT that still has its last sector' 'sfdisk --relocate gpt-bak-std'
 refused 'smaller than its partitions' 1 'last partition ends at 31 MiB \(32505856 bytes\)' \
 	resize --shrink image.vhdx 30M
+refused 'no room for its backup' 1 "its GPT's backup has no room behind its last partition" \
+	resize --shrink image.vhdx 31M
+ctl resize --shrink image.vhdx 50M
+advised 'a smaller GPT' 'sgdisk -e'
+# Nobody else finds it now.
+refused 'a smaller GPT: smaller than its partitions' 1 'last partition ends at 31 MiB \(32505856 bytes\)' \
+	resize --shrink image.vhdx 30M
+ctl resize image.vhdx 60M
+advised 'a smaller GPT, larger again' 'sgdisk -e'
+passes 'as small as its partitions allow' 'to 32 MiB \(33554432 bytes\)' resize --minimum image.vhdx
+[ "$(size_of image.vhdx vhdx)" = $((32 * mib)) ]
+ok 'with room for the backup' $?
+advised 'as small as its partitions allow' 'sgdisk -e'
+passes 'once more is no smaller' 'has that size already: 32 MiB' resize --minimum image.vhdx
+refused 'the minimum: smaller than its partitions' 1 'last partition ends at 31 MiB' \
+	resize --shrink image.vhdx 30M
+ctl resize image.vhdx 200M
+advised 'as large as it was' 'sfdisk --relocate gpt-bak-std'
+passes '--force cuts partitions off' 'backup has no room: that needs a disk of .*\(33553920 bytes\)' \
+	resize --shrink --force image.vhdx 10M
+[ "$(size_of image.vhdx vhdx)" = $((10 * mib)) ]
+ok '--force cuts partitions off: it has that size' $?
+passes 'then there is no less than that' 'has that size already: 10 MiB' resize --minimum image.vhdx
+
+# What precedes the partitions tells sgdisk how much it needs behind them.
+gpt_of 'label: gpt\nfirst-lba: 34\nstart=2048, size=63455\n'
 ctl resize --minimum image.vhdx
-[ "$rc" = 0 ] && [ "$(size_of image.vhdx vhdx)" = $((32 * mib)) ]
-ok 'as small as its partitions allow, with room for the backup' $?
-./vhdxctl convert -q -O raw image.vhdx small && sfdisk -q --relocate gpt-bak-std small >/dev/null 2>&1 &&
-	sfdisk --verify -q small >/dev/null 2>&1
-ok 'the backup has its place there' $?
-ctl resize --shrink --force image.vhdx 10M
-[ "$rc" = 0 ] && [ "$(size_of image.vhdx vhdx)" = $((10 * mib)) ]
-ok '--force cuts partitions off' $?
+advised 'a minimum without a sector to spare' 'sgdisk -e'
+[ "$(size_of image.vhdx vhdx)" = $((32 * mib)) ]
+ok 'a minimum without a sector to spare: it is the next MiB' $?
+gpt_of 'label: gpt\nstart=2048, size=61442\n'
+ctl resize --minimum image.vhdx
+advised 'a minimum with a sector too much' 'sgdisk -e'
+[ "$(size_of image.vhdx vhdx)" = $((33 * mib)) ]
+ok 'a minimum with a sector too much: it is one MiB more' $?
+
+# The header has another place than sectors of this size say.
+gpt_of 'label: gpt\nsize=50M\nsize=50M\n'
+./vhdxctl convert -q -S 4096 raw image.vhdx --force
+refused 'a GPT with smaller sectors' 1 'last partition ends at 101 MiB' resize --shrink image.vhdx 50M
+passes 'a GPT with smaller sectors: the minimum' 'to 102 MiB' resize --minimum image.vhdx
+passes 'a GPT with smaller sectors: why nobody finds it' \
+	"its GPT is for sectors of 512 bytes: 'vhdxctl convert -S 512' makes those" resize image.vhdx 200M
+ctl resize --shrink image.vhdx 150M
+./vhdxctl convert -q -S 512 image.vhdx other.vhdx && mv other.vhdx image.vhdx
+advised 'a GPT with smaller sectors, converted' 'sgdisk -e'
+
+# Of these there is only a part.
+zero_sector() { dd if=/dev/zero of=raw bs=512 seek="$1" count=1 conv=notrunc status=none; }
+gpt_of 'label: gpt\nsize=50M\nsize=50M\n'
+cp image.vhdx whole.vhdx
+poke raw 600 x
+image_of block_size=1M
+refused 'only the backup is whole' 1 'its GPT is damaged' resize --shrink image.vhdx 150M
+poke raw $((200 * mib - 500)) x
+image_of block_size=1M
+refused 'neither is whole' 1 'its GPT is damaged' resize --shrink image.vhdx 150M
+refused 'neither is whole: the minimum' 1 'no known minimum: its GPT is damaged' resize --minimum image.vhdx
+zero_sector 1
+image_of block_size=1M
+refused 'only the protective MBR' 1 'its GPT is damaged' resize --shrink image.vhdx 150M
+poke raw 512 'EFI PART'
+zero_sector 0
+image_of block_size=1M
+refused 'only the signature' 1 'its GPT is damaged' resize --shrink image.vhdx 150M
+passes 'a damaged GPT may grow' 'its GPT is damaged' resize image.vhdx 300M
+passes 'a damaged GPT and --force' '^resized from 300 MiB to 150 MiB' resize --shrink --force image.vhdx 150M
+./vhdxctl convert -q -O raw --force whole.vhdx raw
+zero_sector 0
+image_of block_size=1M
+refused 'only the protective MBR is missing' 1 'last partition ends at 101 MiB' resize --shrink image.vhdx 50M
 
 rm -f raw
 truncate -s 64M raw
@@ -157,14 +247,41 @@ if [ "$(id -u)" = 0 ] && truncate -s 24M ext4.img && mkfs.ext4 -q ext4.img 2>err
 	mount -o loop ext4.img host 2>>err; then
 	trap 'umount host; rm -rf "$work"' EXIT
 	./vhdxctl create -t fixed -s 4M host/image.vhdx >out 2>err
+	mkdir kept
+	./vhdxctl create --parent host/image.vhdx kept/child.avhdx >out 2>err
 	before=$(stat -c %s host/image.vhdx)
 	fails 'a full host' 1 'host/image.vhdx: .*No space left' resize host/image.vhdx 64M
 	[ "$(stat -c %s host/image.vhdx)" = "$before" ] && ./vhdxctl check -q host/image.vhdx
 	ok 'a full host has its room back' $?
+	ctl check --chain -q kept/child.avhdx
+	[ "$rc" = 0 ]
+	ok 'a child in another folder does not lose its parent by what failed' $?
+	ctl resize host/image.vhdx 5M
+	[ "$rc" = 0 ] && ! ./vhdxctl check --chain -q kept/child.avhdx >out 2>err
+	ok 'it does by what succeeds' $?
 	umount host
 	trap 'rm -rf "$work"' EXIT
 else
 	skip 'a full host' 'cannot mount'
+fi
+
+# A device of 4096-byte sectors zeros no part of one, and the disk ends inside one.
+rm -f raw image.vhdx
+noise 9 5 >raw
+truncate -s $((16 * mib)) raw
+noise 9 1 | head -c 512 >>raw
+./vhdxctl create -b 2M --from raw image.vhdx 2>err >out
+truncate -s 64M image.vhdx
+if [ "$(id -u)" = 0 ] && loop=$(losetup -b 4096 -f --show image.vhdx 2>err); then
+	trap 'losetup -d "$loop"; rm -rf "$work"' EXIT
+	passes 'an image on a device of 4096-byte sectors' '^resized from ' resize "$loop" 32M
+	truncate -s 32M raw
+	./vhdxctl check -q "$loop" && ./vhdxctl compare --strict -q "$loop" raw
+	ok 'and what is new reads as zeros' $?
+	losetup -d "$loop"
+	trap 'rm -rf "$work"' EXIT
+else
+	skip 'an image on a device of 4096-byte sectors' 'not root, or no loop devices'
 fi
 
 # --- chains, and who uses it ----------------------------------------------------
@@ -182,6 +299,13 @@ sha256sum base.vhdx >before
 fails 'a parent is left alone' 1 'it is the parent of' resize base.vhdx 40M
 sha256sum --status -c before
 ok 'a parent is left alone: nothing changes' $?
+cp base.vhdx limited.vhdx
+(ulimit -f 8192 && ctl resize limited.vhdx 60T && exit "$rc")
+rc=$?
+: >out
+[ $rc = 1 ] && one_message && grep -q 'File too large' err && ./vhdxctl check -q limited.vhdx
+ok 'a limit for files' $?
+rm limited.vhdx
 mkdir away && mv base.vhdx away/
 fails 'a child whose parent is not found' 66 'base.vhdx' resize image.vhdx 40M
 ctl resize --parent-dir away image.vhdx 40M

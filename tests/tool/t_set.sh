@@ -143,4 +143,28 @@ qemu_has '' vms/base.vhdx
 stays 'a parent that is written to' vms/mid.avhdx 75 'base.vhdx: cannot be a parent while it is written to' set --parent vms/base.vhdx
 qemu_lets_go
 
+# A writer that is not to be found is waited for, and what the parent is once it is gone
+# goes into the child.
+late() {
+	late_name=$1
+	shift
+	qemu_has '' vms/other.vhdx
+	unshare --pid --fork --mount-proc ./vhdxctl "$@" >out 2>err 3>&- 4<&- &
+	late=$!
+	sleep 1
+	echo 'write 0 512' >&3
+	qemu_lets_go
+	wait $late
+	rc=$?
+	[ $rc = 0 ] && [ ! -s err ] && chain_ok vms/late.avhdx
+	ok "$late_name" $?
+}
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+	late 'create above a parent that just changes' create --parent vms/other.vhdx vms/late.avhdx
+	late 'a parent that just changes' set --ignore-id-mismatch --parent vms/other.vhdx vms/late.avhdx
+else
+	skip 'create above a parent that just changes' 'not root'
+	skip 'a parent that just changes' 'not root'
+fi
+
 finish

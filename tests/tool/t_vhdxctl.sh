@@ -386,6 +386,20 @@ timeout 60 ./vhdxctl list >&- 2>err
 rc=$?
 [ $rc = 0 ] && [ ! -s err ]
 ok 'nothing to print with stdout closed' $?
+# What is opened must not take their places.
+./vhdxctl create -s 10M closed.vhdx >out 2>err
+sha256sum closed.vhdx >before
+timeout 60 ./vhdxctl resize closed.vhdx 5M >out 2>&-
+[ $? = 64 ] && sha256sum --status -c before
+ok 'an error with stderr closed: the image is whole' $?
+# more than a buffer of it
+timeout 60 ./vhdxctl check --json --repair=leaks "$(printf './%.0s' $(seq 2030))closed.vhdx" >&- 2>err
+rc=$?
+[ $rc != 0 ] && sha256sum --status -c before
+ok 'output with stdout closed: the image is whole' $?
+timeout 60 ./vhdxctl resize closed.vhdx 20M <&- >&- 2>&-
+./vhdxctl check closed.vhdx >out 2>err
+ok 'all closed: the image is whole' $?
 
 # --- without root -----------------------------------------------------------------
 

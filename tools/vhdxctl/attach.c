@@ -325,6 +325,7 @@ static int attach_chain(const struct attach_request *request,
 		.fds = (uintptr_t)fds,
 	};
 	u64 since = udev_now();
+	u64 cut;
 	int code;
 
 	for (size_t i = 0; i < chain->count; i++)
@@ -345,6 +346,10 @@ static int attach_chain(const struct attach_request *request,
 	}
 
 	*index = (unsigned int)arg.index;
+	if (device_attr_u64(*index, "vhdx/cut_blocks", &cut) && cut)
+		message_warn(request->path,
+			     "data of %llu blocks is missing, as the file, or a parent's, ends before it does: it reads as zeros",
+			     cut);
 	if (!udev_wait(*index, since))
 		message_warn(request->path,
 			     "attached, but udev is slow: links below /dev/disk will come later");

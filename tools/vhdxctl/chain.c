@@ -151,21 +151,18 @@ static void note_problem(struct search *search, int errnum, const char *fmt,
 }
 
 /* The same block device, by whatever node, or the same file. */
-static bool is_same_file(const struct chain_image *a,
-			 const struct chain_image *b)
+static bool is_same_file(const struct stat *a, const struct stat *b)
 {
-	const struct stat *x = &a->file.stat, *y = &b->file.stat;
-
-	if (S_ISBLK(x->st_mode))
-		return S_ISBLK(y->st_mode) && x->st_rdev == y->st_rdev;
-	return x->st_dev == y->st_dev && x->st_ino == y->st_ino;
+	if (S_ISBLK(a->st_mode))
+		return S_ISBLK(b->st_mode) && a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static bool is_in_chain(const struct chain *chain,
 			const struct chain_image *image)
 {
 	for (size_t i = 0; i < chain->count; i++)
-		if (is_same_file(chain->image[i], image))
+		if (is_same_file(&chain->image[i]->file.stat, &image->file.stat))
 			return true;
 	return false;
 }
@@ -179,7 +176,8 @@ static void judge(struct search *search, struct chain_image *candidate)
 
 	if (is_in_chain(search->chain, candidate)) {
 		note_problem(search, ELOOP,
-			     is_same_file(candidate, search->child) ?
+			     is_same_file(&candidate->file.stat,
+					  &search->child->file.stat) ?
 			     "it is its own parent: %s" :
 			     "the chain goes in a circle: its parent is %s again",
 			     candidate->path);
@@ -588,14 +586,22 @@ void chain_find(struct chain *chain, const struct chain_options *options,
 	}
 }
 
-static void hint(enum chain_verdict verdict)
+static void hint(enum chain_verdict verdict,
+		 const struct chain_options *options)
 {
+	if (options->no_parent) {
+		message_hint(verdict == CHAIN_MISSING ?
+			     "--parent-dir DIR names a folder that it is in" :
+			     "'vhdxctl info --chain' shows the chain");
+		return;
+	}
 	switch (verdict) {
 	case CHAIN_MISSING:
 		message_hint("--parent FILE names it, --parent-dir DIR a folder that it is in");
 		break;
 	case CHAIN_MISMATCH:
-		message_hint("--parent FILE names the right one, -r --ignore-id-mismatch takes it");
+		message_hint("--parent FILE names the right one, '%s' takes it",
+			     "vhdxctl attach -r --ignore-id-mismatch");
 		break;
 	default:
 		message_hint("'vhdxctl info --chain' shows the chain, --parent names another");
@@ -642,7 +648,7 @@ int chain_check(const struct chain *chain, const struct chain_options *options,
 			continue;
 		code = message_fail(message_exit_code(image->errnum),
 				    image->path, "%s: %s", what, image->problem);
-		hint(image->verdict);
+		hint(image->verdict, options);
 		return code;
 	}
 	return chain_check_options(chain, options);
@@ -673,24 +679,64 @@ int chain_link(struct chain *chain)
 	return 0;
 }
 
+/**
+ * chain_reopen - read an image of a chain again, by itself
+ * @image: its file is open; it has no parent afterwards, nor is it one
+ * @flags: for vhdx_image_open()
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int chain_reopen(struct chain_image *image, unsigned int flags)
+{
+	struct vhdx_error err;
+
+	vhdx_image_close(image->img);
+	image->img = NULL;
+	if (!vhdx_image_open(&image->file.file, flags, &image->img, &err))
+		return 0;
+	return open_image_fail(image->path, &image->file.stat, &err);
+}
+
+/**
+ * chain_warn - say what of the images' data is missing, though all of them open
+ * @chain: all of it open, with the BATs
+ */
+void chain_warn(const struct chain *chain)
+{
+	for (size_t i = 0; i < chain->count; i++)
+		if (chain->image[i]->img->counts.cut)
+			message_warn(chain->image[i]->path,
+				     "data of %llu blocks is missing, as the file ends before it does: it reads as zeros",
+				     chain->image[i]->img->counts.cut);
+}
+
 /* --- children ------------------------------------------------------------------------ */
 
-static bool names(const struct vhdx_image *img, const char *name)
+/* Whether it calls its parent by a name, or by another name of that file in the folder. */
+static bool names(const struct vhdx_image *img, const char *name,
+		  const char *folder, const struct stat *parent)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(path_keys); i++) {
 		char *path = get_path(img, path_keys[i]);
+		char *other = path ? join(folder, base_name(path),
+					  strlen(base_name(path))) : NULL;
+		struct stat st;
 
-		found |= path && text_same_name(base_name(path), name);
+		found |= path && (text_same_name(base_name(path), name) ||
+				  (!stat(other, &st) &&
+				   is_same_file(&st, parent)));
+		free(other);
 		free(path);
 	}
 	return found;
 }
 
 /* Whether a file is another image than @except whose parent is this one, of that name. */
-static bool is_child(const char *path, const struct chain_image *image,
-		     const char *name, const struct chain_image *except)
+static bool is_child(const char *path, const char *folder,
+		     const struct chain_image *image, const char *name,
+		     const struct chain_image *except)
 {
 	struct vhdx_image *img = NULL;
 	struct vhdx_error err;
@@ -700,14 +746,13 @@ static bool is_child(const char *path, const struct chain_image *image,
 
 	if (posix_file_open_named(&pf, path))
 		return false;
-	found = !(except && pf.stat.st_dev == except->file.stat.st_dev &&
-		  pf.stat.st_ino == except->file.stat.st_ino) &&
+	found = !(except && is_same_file(&pf.stat, &except->file.stat)) &&
 		pread(pf.fd, &signature, sizeof(signature), 0) ==
 			sizeof(signature) &&
 		le64_to_cpu(signature) == VHDX_FILE_ID_SIGNATURE &&
 		!vhdx_image_open(&pf.file, VHDX_OPEN_NO_BLOCKS, &img, &err) &&
 		!vhdx_image_check_parent(img, image->img, 0, &err) &&
-		names(img, name);
+		names(img, name, folder, &image->file.stat);
 	vhdx_image_close(img);
 	posix_file_close(&pf);
 	return found;
@@ -744,7 +789,7 @@ char *chain_find_other_child(const struct chain_image *image,
 			continue;
 		files++;
 		path = join(folder, entry->d_name, strlen(entry->d_name));
-		if (is_child(path, image, name, except))
+		if (is_child(path, folder, image, name, except))
 			found = path;
 		else
 			free(path);

@@ -62,12 +62,14 @@ struct chain {
  * @parents: how many
  * @folder: --parent-dir: folders to look for the rest in
  * @folders: how many
+ * @no_parent: there is no --parent where these come from
  */
 struct chain_options {
 	const char *parent[VHDX_MAX_PARENTS];
 	size_t parents;
 	const char **folder;
 	size_t folders;
+	bool no_parent;
 };
 
 int chain_option_parent(struct chain_options *options, const char *path);
@@ -82,6 +84,8 @@ int chain_check_options(const struct chain *chain,
 int chain_check(const struct chain *chain, const struct chain_options *options,
 		const char *what, bool ignore_mismatch);
 int chain_link(struct chain *chain);
+int chain_reopen(struct chain_image *image, unsigned int flags);
+void chain_warn(const struct chain *chain);
 void chain_end(struct chain *chain);
 
 char *chain_find_other_child(const struct chain_image *image,

@@ -97,6 +97,13 @@ static bool stop(struct vhdx_compact *compact)
 	return interrupt_came();
 }
 
+/* A file may end inside its last block; with any change it gets all of that. */
+static u64 given_back(const struct vhdx_compact *compact)
+{
+	return compact->size_before -
+	       min(compact->size, compact->size_before);
+}
+
 static int fail(const struct request *request,
 		const struct vhdx_compact *compact, int ret)
 {
@@ -110,7 +117,7 @@ static int fail(const struct request *request,
 	}
 	if (ret != -EINTR)
 		return edit_image_fail(request->arg, WHAT, -ret);
-	text_size(size, compact->size_before - compact->size, TEXT_SIZE_LONG);
+	text_size(size, given_back(compact), TEXT_SIZE_LONG);
 	return message_fail(interrupt_code(), request->arg,
 			    "interrupted: %s given back so far, and the image is whole",
 			    size);
@@ -131,7 +138,7 @@ static int compact(const struct request *request, struct vhdx_image *img)
 	progress_end();
 	if (ret)
 		return fail(request, &compact, ret);
-	say_given_back(request, compact.size_before - compact.size);
+	say_given_back(request, given_back(&compact));
 	return 0;
 }
 
@@ -158,6 +165,8 @@ static int play_through(const struct request *request)
 	if (code)
 		return code;
 	code = open_image_lock(request->arg, &pf, WHAT);
+	if (!code)
+		code = edit_image_refuse_cut(request->arg, img);
 	if (!code)
 		code = compact(request, img);
 	vhdx_image_close(img);

@@ -250,7 +250,11 @@ static int parse(struct request *request, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-	struct request request = { };
+	struct request request = {
+		.options[0].parents.no_parent = true,
+		.options[1].parents.no_parent = true,
+		.options[1].format_option = "-F",
+	};
 	int code = parse(&request, argc, argv);
 
 	/* There is none when help was shown. */
@@ -275,5 +279,6 @@ const struct vhdxctl_command vhdxctl_compare = {
 		"      --parent-dir DIR   look for parents here too; can be given several times\n"
 		"      --strict           disks of different sizes are different\n"
 		"  -q, --quiet            only the exit code\n",
+	.trouble = EXIT_TROUBLE,
 	.run = run,
 };

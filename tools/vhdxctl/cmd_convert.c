@@ -20,6 +20,7 @@
  * @format: to make; SOURCE_PROBE: not said
  * @want: of a new image
  * @force: write over what is there
+ * @no_sync: do not wait for the disk that a new file is on
  * @quiet: no progress, and no remarks
  * @verbose: say what was done
  */
@@ -30,6 +31,7 @@ struct request {
 	enum source_format format;
 	struct new_image want;
 	bool force;
+	bool no_sync;
 	bool quiet;
 	bool verbose;
 };
@@ -123,7 +125,7 @@ static void report(const struct request *request, const struct source *source)
 
 static int convert(struct request *request, struct source *source)
 {
-	struct sink sink = { .file.fd = -1 };
+	struct sink sink = { .file.fd = -1, .cached = request->no_sync };
 	struct place place = { };
 	u64 size = 0;
 	int code = 0;
@@ -154,6 +156,8 @@ static const char *find_conflict(const struct request *request)
 		return "only --output-format raw can be written to a pipe";
 	if (is_pipe(request) && want->type)
 		return "--type is for files";
+	if (request->no_sync && (request->force || is_pipe(request)))
+		return "--no-sync is for new files";
 	if (request->format == SOURCE_VHD && want->type &&
 	    !new_image_is_fixed(want))
 		return "only fixed VHDs can be written";
@@ -188,12 +192,16 @@ static int check_arguments(struct request *request, int argc, char **argv)
 
 static int parse(struct request *request, int argc, char **argv)
 {
-	enum { OPTION_FORCE = 256, OPTION_PARENT, OPTION_PARENT_DIR };
+	enum {
+		OPTION_FORCE = 256, OPTION_NO_SYNC, OPTION_PARENT,
+		OPTION_PARENT_DIR
+	};
 	static const struct option options[] = {
 		{ "block-size", required_argument, NULL, 'b' },
 		{ "force", no_argument, NULL, OPTION_FORCE },
 		{ "format", required_argument, NULL, 'f' },
 		{ "log-size", required_argument, NULL, NEW_IMAGE_LOG_SIZE },
+		{ "no-sync", no_argument, NULL, OPTION_NO_SYNC },
 		{ "output-format", required_argument, NULL, 'O' },
 		{ "parent", required_argument, NULL, OPTION_PARENT },
 		{ "parent-dir", required_argument, NULL, OPTION_PARENT_DIR },
@@ -214,6 +222,9 @@ static int parse(struct request *request, int argc, char **argv)
 		switch (c) {
 		case OPTION_FORCE:
 			request->force = true;
+			break;
+		case OPTION_NO_SYNC:
+			request->no_sync = true;
 			break;
 		case OPTION_PARENT:
 			code = chain_option_parent(&source->parents, optarg);
@@ -285,6 +296,8 @@ const struct vhdxctl_command vhdxctl_convert = {
 		"      --parent FILE      the parent of SRC; once more for that one's parent ...\n"
 		"      --parent-dir DIR   look for parents here too; can be given several times\n"
 		"      --force            replace a file, or overwrite a block device (raw)\n"
+		"      --no-sync          do not wait until a new file is on the disk, where a\n"
+		"                         power cut soon after may leave but parts of it\n"
 		"  -q, --quiet            no progress on the terminal, no remarks\n"
 		"  -v, --verbose          say what was converted\n",
 	.run = run,

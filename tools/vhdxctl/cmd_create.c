@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "chain.h"
 #include "message.h"
 #include "new_image.h"
 #include "open_image.h"
@@ -19,6 +20,7 @@
  * @parent: of the parent's file, or NULL
  * @absolute_path: --absolute-path, or NULL
  * @from: --from, or NULL
+ * @format: of that; SOURCE_PROBE: not said
  * @size: of the disk in bytes; 0: not given
  * @want: the rest
  */
@@ -27,6 +29,7 @@ struct request {
 	const char *parent;
 	const char *absolute_path;
 	const char *from;
+	enum source_format format;
 	u64 size;
 	struct new_image want;
 };
@@ -44,14 +47,28 @@ static int write_image(struct place *place, const struct vhdx_create *params)
 	ret = vhdx_image_create(&pf.file, params, &err);
 	posix_file_close(&pf);
 	if (!ret)
-		return place_finish(place);
+		return place_finish(place, true);
 	place_abandon(place);
 	return place_fail_image(place, &err);
 }
 
 /* --- above a parent --------------------------------------------------------------- */
 
-static int create_child(const struct request *request, struct place *place)
+/* Its parents are opened for that; one that is not found now may be found later. */
+static int check_depth(struct chain *chain)
+{
+	static const struct chain_options none = { .no_parent = true };
+
+	chain_find(chain, &none, VHDX_OPEN_NO_BLOCKS);
+	if (chain->count <= VHDX_MAX_PARENTS)
+		return 0;
+	return message_fail(message_exit_code(ELOOP), chain->image[0]->path,
+			    "cannot be a parent: it has %u of them itself, as many as a chain can have",
+			    VHDX_MAX_PARENTS);
+}
+
+static int create_above(const struct request *request, struct place *place,
+			struct chain_image *parent)
 {
 	struct vhdx_create params = {
 		.creator = NEW_IMAGE_CREATOR,
@@ -60,30 +77,36 @@ static int create_child(const struct request *request, struct place *place)
 		.log_length = (u32)request->want.log_size,
 		.absolute_path = request->absolute_path,
 	};
-	struct vhdx_image *parent;
-	struct posix_file pf;
-	char *path = NULL;
-	char *real;
+	char *real = realpath(parent->path, NULL);
+	char *path;
 	int code;
 
-	code = open_image(&pf, request->parent, &parent);
-	if (code)
-		return code;
-	real = realpath(request->parent, NULL);
-	if (real) {
-		code = parent_check(request->parent, real, &pf);
-		path = parent_relative_path(place->folder, real);
-	} else {
-		code = message_fail_errno(request->parent, "cannot find", errno);
-	}
-	params.parent = parent;
+	if (!real)
+		return message_fail_errno(parent->path, "cannot find", errno);
+	path = parent_relative_path(place->folder, real);
 	params.relative_path = path;
+	code = parent_check(parent, real);
+	params.parent = parent->img;
 	if (!code)
 		code = write_image(place, &params);
 	free(path);
 	free(real);
-	vhdx_image_close(parent);
-	posix_file_close(&pf);
+	return code;
+}
+
+static int create_child(const struct request *request, struct place *place)
+{
+	struct chain_image *parent;
+	struct chain chain;
+	int code;
+
+	parent = chain_begin(&chain, request->parent);
+	code = open_image(&parent->file, request->parent, &parent->img);
+	if (!code)
+		code = check_depth(&chain);
+	if (!code)
+		code = create_above(request, place, parent);
+	chain_end(&chain);
 	return code;
 }
 
@@ -103,6 +126,9 @@ static int create_disk(const struct request *request, struct place *place)
 	struct vhdx_create params;
 	int code;
 
+	code = new_image_check_sectors(&request->want, "create", request->path);
+	if (code)
+		return code;
 	new_image_params(&request->want, request->size, &params);
 	code = check_size(request, params.logical_sector_size);
 	if (!code)
@@ -145,7 +171,10 @@ static int fill_image(const struct request *request, struct place *place,
 
 static int create_from(const struct request *request, struct place *place)
 {
-	const struct source_options options = { .format = SOURCE_RAW };
+	const struct source_options options = {
+		.format = request->format,
+		.only_raw = true,
+	};
 	struct source source;
 	int code;
 
@@ -174,6 +203,10 @@ static const char *find_conflict(const struct request *request)
 {
 	const struct new_image *want = &request->want;
 
+	if (request->format && !request->from)
+		return "--format only with --from";
+	if (request->format && request->format != SOURCE_RAW)
+		return "--from is of raw disks: convert copies others";
 	if (!request->parent)
 		return request->absolute_path ?
 			       "--absolute-path only with --parent" :
@@ -227,6 +260,7 @@ static int run(int argc, char **argv)
 		{ "absolute-path", required_argument, NULL,
 		  OPTION_ABSOLUTE_PATH },
 		{ "block-size", required_argument, NULL, 'b' },
+		{ "format", required_argument, NULL, 'f' },
 		{ "from", required_argument, NULL, OPTION_FROM },
 		{ "log-size", required_argument, NULL, NEW_IMAGE_LOG_SIZE },
 		{ "parent", required_argument, NULL, OPTION_PARENT },
@@ -241,7 +275,7 @@ static int run(int argc, char **argv)
 	int code = 0;
 	int c;
 
-	while (!code && (c = getopt_long(argc, argv, NEW_IMAGE_LETTERS "s:h",
+	while (!code && (c = getopt_long(argc, argv, NEW_IMAGE_LETTERS "f:s:h",
 					 options, NULL)) != -1) {
 		switch (c) {
 		case OPTION_ABSOLUTE_PATH:
@@ -256,6 +290,10 @@ static int run(int argc, char **argv)
 			break;
 		case OPTION_PARENT:
 			request.parent = optarg;
+			break;
+		case 'f':
+			code = source_parse_format("create", optarg,
+						   &request.format);
 			break;
 		case 's':
 			code = parse_disk_size(optarg, &request.size);
@@ -292,6 +330,7 @@ const struct vhdxctl_command vhdxctl_create = {
 		"      --log-size SIZE    1M (default) to 1G, a multiple of 1M\n"
 		"      --from RAW         it holds what this raw file or block device does, whose\n"
 		"                         size it has; with --size it can be larger\n"
+		"  -f, --format raw       RAW is raw, even where it looks like an image\n"
 		"\n"
 		"      --parent PARENT    a differencing image: it holds what is changed from now\n"
 		"                         on, and PARENT must not be written to any more\n"

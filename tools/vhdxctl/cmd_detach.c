@@ -263,12 +263,10 @@ static int run(int argc, char **argv)
 	worst = control_open(argv[optind], false, &request.control);
 	if (worst)
 		goto free_disks;
-	worst = control_check(request.control, argv[optind], 0);
-	if (!worst)
-		worst = request.all ?
-				detach_all(&request, &disks) :
-				detach_arguments(&request, argc - optind,
-						 argv + optind);
+	/* Whatever the driver's version: an upgrade must not keep a disk attached. */
+	worst = request.all ? detach_all(&request, &disks) :
+			      detach_arguments(&request, argc - optind,
+					       argv + optind);
 	close(request.control);
 free_disks:
 	device_list_free(&disks);

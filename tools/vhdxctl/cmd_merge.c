@@ -5,6 +5,7 @@
 
 #include "chain.h"
 #include "edit_image.h"
+#include "image/items.h"
 #include "image/merge.h"
 #include "image/resize.h"
 #include "image/sync.h"
@@ -91,6 +92,19 @@ static int find_target(struct request *request)
 	return EXIT_FAILURE;
 }
 
+/* It is not the image that would be removed. */
+static int refuse_devices(const struct request *request)
+{
+	for (size_t i = 0; i < request->target; i++) {
+		const struct chain_image *image = image_at(request, i);
+
+		if (!S_ISREG(image->file.stat.st_mode))
+			return message_fail(EX_USAGE, image->path,
+					    "merge: --delete is for files");
+	}
+	return 0;
+}
+
 static int find_images(struct request *request)
 {
 	struct chain_image *image = chain_begin(&request->chain, request->path);
@@ -104,7 +118,16 @@ static int find_images(struct request *request)
 		return open_image_fail(request->path, &image->file.stat, &err);
 	chain_find(&request->chain, &request->parents, 0);
 	code = chain_check(&request->chain, &request->parents, WHAT, false);
-	return code ? code : find_target(request);
+	if (!code)
+		code = find_target(request);
+	if (!code && request->remove)
+		code = refuse_devices(request);
+	for (size_t i = 0; !code && i <= request->target; i++)
+		code = edit_image_refuse_cut(image_at(request, i)->path,
+					     image_at(request, i)->img);
+	if (!code)
+		chain_warn(&request->chain);
+	return code;
 }
 
 /* --- having them for oneself ---------------------------------------------------------- */
@@ -151,24 +174,13 @@ static int lock_images(const struct request *request)
 	return code;
 }
 
-static int open_alone(struct chain_image *image, unsigned int flags)
-{
-	struct vhdx_error err;
-
-	vhdx_image_close(image->img);
-	image->img = NULL;
-	if (!vhdx_image_open(&image->file.file, flags, &image->img, &err))
-		return 0;
-	return open_image_fail(image->path, &image->file.stat, &err);
-}
-
 static int refuse_children(const struct request *request, size_t i)
 {
 	struct chain_image *image = image_at(request, i);
 	char *child;
 	int code;
 
-	code = open_alone(image, 0);
+	code = chain_reopen(image, 0);
 	if (code)
 		return code;
 	child = chain_find_other_child(image, i ? image_at(request, i - 1) :
@@ -213,7 +225,7 @@ static int check_below(const struct request *request)
 
 	if (below == request->chain.count)
 		return 0;
-	code = open_alone(image_at(request, below), 0);
+	code = chain_reopen(image_at(request, below), 0);
 	if (code || size_at(request, below) <= request->old_size)
 		return code;
 	return message_fail(EXIT_FAILURE, target(request)->path,
@@ -221,18 +233,32 @@ static int check_below(const struct request *request)
 			    image_at(request, below)->path);
 }
 
-static int find_sizes(struct request *request)
+/* That there is no room for them is not to be found out when all else is done. */
+static int check_items(const struct request *request)
+{
+	struct chain_image *image = target(request);
+	struct vhdx_error err;
+
+	if (vhdx_merge_check_items(image_at(request, 0)->img, image->img, &err))
+		return open_image_fail(image->path, &image->file.stat, &err);
+	return chain_reopen(image, 0);
+}
+
+static int check_sizes_and_items(struct request *request)
 {
 	int code;
 
-	code = open_alone(image_at(request, 0), 0);
+	code = chain_reopen(image_at(request, 0), 0);
 	if (!code)
-		code = open_alone(target(request), 0);
+		code = chain_reopen(target(request), 0);
 	if (code)
 		return code;
 	request->size = size_at(request, 0);
 	request->old_size = size_at(request, request->target);
-	return request->size > request->old_size ? check_below(request) : 0;
+	code = check_items(request);
+	if (!code && request->size > request->old_size)
+		code = check_below(request);
+	return code;
 }
 
 /* --- the merge ------------------------------------------------------------------------- */
@@ -274,15 +300,15 @@ static int measure(const struct request *request, u64 *bytes)
 	return ret ? message_fail_errno(request->path, WHAT, -ret) : 0;
 }
 
-/* Who the parent of the one above is: what it is now, or what it is to be. */
-static int announce(const struct request *request, const guid_t *linkage,
-		    const guid_t *linkage2)
+/* Who the parent of the one above @i is: what @i is now, or what it is to be. */
+static int announce(const struct request *request, size_t i,
+		    const guid_t *linkage, const guid_t *linkage2)
 {
-	struct chain_image *child = image_at(request, request->target - 1);
+	struct chain_image *child = image_at(request, i - 1);
 	struct vhdx_error err;
 	int code, ret;
 
-	code = open_alone(child, VHDX_OPEN_EDIT);
+	code = chain_reopen(child, VHDX_OPEN_EDIT);
 	if (code)
 		return code;
 	if (vhdx_merge_link(child->img, linkage, linkage2, &err))
@@ -362,13 +388,48 @@ static int merge_items(const struct request *request)
 }
 
 /* The DataWriteGuid that it has, or had: it may not have changed at all. */
-static int identity(const struct request *request, guid_t *guid)
+static int identity(const struct request *request, size_t i, guid_t *guid)
 {
-	const struct chain_image *image = target(request);
-	int ret = vhdx_merge_identity(image->img, guid);
+	const struct chain_image *image = image_at(request, i);
+	int ret = vhdx_items_identity(image->img, guid);
 
 	return ret ? message_fail_errno(image->path, "cannot be merged into",
 					-ret) : 0;
+}
+
+/* It will show something else: other children must not take it for what it was. */
+static int renew(const struct request *request, size_t i)
+{
+	struct chain_image *image = image_at(request, i);
+	struct vhdx_error err;
+	guid_t old, next;
+	int code, ret;
+
+	guid_gen(&next);
+	code = chain_reopen(image, VHDX_OPEN_EDIT);
+	if (!code)
+		code = identity(request, i, &old);
+	if (!code)
+		code = announce(request, i, &old, &next);
+	if (code)
+		return code;
+	image->img->next_data_write_guid = next;
+	if (vhdx_merge_renew(image->img, &err))
+		return open_image_fail(image->path, &image->file.stat, &err);
+	ret = vhdx_image_finish(image->img);
+	if (ret)
+		return edit_image_fail(image->path, WHAT, -ret);
+	code = identity(request, i, &next);
+	return code ? code : announce(request, i, &next, NULL);
+}
+
+static int renew_between(const struct request *request)
+{
+	int code = 0;
+
+	for (size_t i = request->target - 1; !code && i; i--)
+		code = renew(request, i);
+	return code;
 }
 
 static int merge(const struct request *request, u64 *bytes)
@@ -377,9 +438,11 @@ static int merge(const struct request *request, u64 *bytes)
 	int code;
 
 	guid_gen(&next);
-	code = identity(request, &old);
+	code = renew_between(request);
 	if (!code)
-		code = announce(request, &old, &next);
+		code = identity(request, request->target, &old);
+	if (!code)
+		code = announce(request, request->target, &old, &next);
 	if (!code)
 		code = link_images(request, &next);
 	if (!code && request->size > request->old_size)
@@ -394,8 +457,8 @@ static int merge(const struct request *request, u64 *bytes)
 		code = merge_items(request);
 	if (code || request->remove)
 		return code;
-	code = identity(request, &next);
-	return code ? code : announce(request, &next, NULL);
+	code = identity(request, request->target, &next);
+	return code ? code : announce(request, request->target, &next, NULL);
 }
 
 /* From the top: what is left, if anything, is a chain still. */
@@ -451,8 +514,11 @@ static int merge_images(struct request *request)
 		code = lock_images(request);
 	if (!code)
 		code = refuse_all_children(request);
+	/* Before the locks were had the links may have been broken. */
 	if (!code)
-		code = find_sizes(request);
+		code = link_images(request, NULL);
+	if (!code)
+		code = check_sizes_and_items(request);
 	if (code)
 		return code;
 	if (request->dry_run) {

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
@@ -24,6 +25,7 @@
 #include "vhdxctl.h"
 
 #define PREFIX		"vhdx."
+#define LOCK_FOLDER	"/run/vhdx"
 /* How long a disk may take to go that is unmounted already. */
 #define GOING_TRIES	300
 #define GOING_TRY_MS	100
@@ -36,6 +38,8 @@
  * @options: for the file system, as mount has them; or NULL
  * @words: options that are ours, split up
  * @count: how many
+ * @remount: only the options of what is mounted there change
+ * @again: it is well when that file system is mounted there already
  * @quiet: say nothing but errors
  * @fake: do nothing
  */
@@ -46,6 +50,8 @@ struct request {
 	char *options;
 	char **words;
 	size_t count;
+	bool remount;
+	bool again;
 	bool quiet;
 	bool fake;
 };
@@ -96,6 +102,7 @@ static int take_options(struct request *request, char *options)
 		else if (mnt_optstr_append_option(&request->options, word,
 						  its_value))
 			text_memory(NULL);
+		request->remount |= !strcmp(word, "remount");
 		/* mount(8) says rw where nobody said anything. */
 		if (!strcmp(word, "ro"))
 			request->attach.flags |= VHDX_ATTACH_READ_ONLY;
@@ -233,13 +240,19 @@ static int try_mount(const struct request *request, struct attempt *attempt)
 	return code;
 }
 
-/* The file that Windows wakes up from. It would not see what is written now. */
+/*
+ * The file that Windows wakes up from. It would not see what is written now. Who made
+ * the image may have put anything else there.
+ */
 static bool is_hibernated(const char *dir)
 {
 	char *path = text_printf("%s/hiberfil.sys", dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char magic[4] = "";
+	struct stat st;
+	int fd = -1;
 
+	if (!lstat(path, &st) && S_ISREG(st.st_mode))
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	free(path);
 	if (fd < 0)
 		return false;
@@ -249,6 +262,14 @@ static bool is_hibernated(const char *dir)
 	return !strncasecmp(magic, "hibr", sizeof(magic));
 }
 
+static int fail_hibernated(const char *device)
+{
+	message_fail(EX_TEMPFAIL, device,
+		     "cannot mount: Windows is hibernated on it, as a shutdown with fast startup leaves it");
+	message_hint("start Windows and end it with 'shutdown /s /t 0'; or look into it with -r");
+	return EX_TEMPFAIL;
+}
+
 /* Not every driver of NTFS looks for that before it writes. */
 static int refuse_hibernated(const struct request *request,
 			     struct attempt *attempt)
@@ -256,7 +277,7 @@ static int refuse_hibernated(const struct request *request,
 	bool hibernated;
 	int code;
 
-	attempt->options = "ro";
+	attempt->options = "ro,nosuid,nodev,noexec";
 	code = try_mount(request, attempt);
 	if (code)
 		return code;
@@ -264,12 +285,7 @@ static int refuse_hibernated(const struct request *request,
 	if (umount2(request->dir, 0))
 		return message_fail_errno(request->dir, "cannot unmount",
 					  errno);
-	if (!hibernated)
-		return 0;
-	message_fail(EX_TEMPFAIL, attempt->device,
-		     "cannot mount: Windows is hibernated on it, as a shutdown with fast startup leaves it");
-	message_hint("start Windows and end it with 'shutdown /s /t 0'; or look into it with -r");
-	return EX_TEMPFAIL;
+	return hibernated ? fail_hibernated(attempt->device) : 0;
 }
 
 static int mount_as(const struct request *request, struct attempt *attempt)
@@ -334,31 +350,113 @@ static void say(const struct mountable *mountable)
 	free(label);
 }
 
+/* On top of what else is mounted there; or NULL. */
+static struct libmnt_fs *mounted_on(struct libmnt_table *table, const char *dir)
+{
+	char *path = realpath(dir, NULL);
+	struct libmnt_fs *fs = path && !mnt_table_parse_mtab(table, NULL) ?
+			       mnt_table_find_target(table, path,
+						     MNT_ITER_BACKWARD) : NULL;
+
+	free(path);
+	return fs;
+}
+
+static bool is_mounted(const char *device, const char *dir)
+{
+	struct libmnt_table *table = text_memory(mnt_new_table());
+	struct libmnt_fs *fs = mounted_on(table, dir);
+	const char *source = fs ? mnt_fs_get_srcpath(fs) : NULL;
+	bool result = source && !strcmp(source, device);
+
+	mnt_unref_table(table);
+	return result;
+}
+
 static int mount_disk(const struct request *request, unsigned int index)
 {
 	const struct mountable *chosen = NULL;
 	struct mountable_list list;
 	int code = mountable_find(&list, index);
+	u64 ro;
 
+	if (is_read_only(request) && device_attr_u64(index, "vhdx/ro", &ro) &&
+	    !ro)
+		message_warn(request->attach.path,
+			     "attached for writing: a file system may change it though it is mounted read-only");
 	if (!code)
 		code = mountable_choose(&list, request->attach.path,
 					request->part, &chosen);
-	if (!code)
+	if (!code &&
+	    !(request->again && is_mounted(chosen->device, request->dir))) {
 		code = mount_device(request, chosen);
-	if (!code && !request->quiet)
-		say(chosen);
+		if (!code && !request->quiet)
+			say(chosen);
+	}
 	mountable_free(&list);
 	return code;
 }
 
-/* Of two that mount the same image at once one attaches it, for both. */
-static int wait_for_others(const char *path)
+/*
+ * Of two that mount the same image at once one attaches it, for both. Not by a lock of
+ * the image: everybody who can read it may have that, and over the network it is one
+ * that keeps ourselves from attaching it. -1: without, where there is no place for it.
+ */
+static int wait_for_others(const char *image)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	char *path;
+	int fd;
 
+	if (stat(image, &st))
+		return -1;
+	mkdir(LOCK_FOLDER, 0700);
+	path = text_printf(LOCK_FOLDER "/%llu:%llu.lock",
+			   (unsigned long long)st.st_dev,
+			   (unsigned long long)st.st_ino);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	free(path);
 	if (fd >= 0)
 		flock(fd, LOCK_EX);
 	return fd;
+}
+
+static int change_options(const struct request *request, struct libmnt_table *table)
+{
+	struct libmnt_fs *fs = mounted_on(table, request->dir);
+	const char *source = fs ? mnt_fs_get_srcpath(fs) : NULL;
+	unsigned int index;
+	struct attempt attempt;
+	char *name;
+
+	name = source ? text_memory(strdup(source)) : NULL;
+	if (name && strchr(name, 'p'))
+		*strchr(name, 'p') = '\0';
+	if (!name || !device_parse(name, &index)) {
+		free(name);
+		return message_fail(EX_NOINPUT, request->dir,
+				    "cannot remount: no vhdx disk is mounted there");
+	}
+	free(name);
+	attempt = (struct attempt){
+		.device = source,
+		.type = mnt_fs_get_fstype(fs),
+		.options = "uhelper=vhdx",
+	};
+	if (!strncmp(attempt.type, "ntfs", 4) && !is_read_only(request) &&
+	    is_hibernated(request->dir))
+		return fail_hibernated(source);
+	return try_mount(request, &attempt);
+}
+
+/* What is mounted stays so, with other options. */
+static int remount_dir(const struct request *request)
+{
+	struct libmnt_table *table = text_memory(mnt_new_table());
+	int code = change_options(request, table);
+
+	mnt_unref_table(table);
+	return code;
 }
 
 static int mount_image(const struct request *request)
@@ -378,6 +476,8 @@ static int mount_image(const struct request *request)
 				    "cannot mount there: not a folder");
 	if (request->fake)
 		return 0;
+	if (request->remount)
+		return remount_dir(request);
 	lock = wait_for_others(request->attach.path);
 	code = get_disk(request, &index, &fd, &ours);
 	if (!code) {
@@ -452,6 +552,8 @@ static int parse_helper(struct request *request, int argc, char **argv)
 	int code = 0;
 	int c;
 
+	/* mount -a does not know the disk of a line that is mounted, and asks again. */
+	request->again = true;
 	request->quiet = true;
 	while (!code && (c = getopt(argc, argv, "sfnvN:o:t:")) != -1) {
 		switch (c) {

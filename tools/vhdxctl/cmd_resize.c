@@ -45,31 +45,35 @@ struct request {
 
 /* --- what size -------------------------------------------------------------------- */
 
-static int choose_minimum(const char *arg, const struct layout *layout, u32 sector,
+static int choose_minimum(const char *arg, const struct layout *layout, u64 old,
 			  u64 *size)
 {
 	u64 end = layout->end;
 
 	switch (layout->kind) {
 	case LAYOUT_GPT:
-		end += (u64)LAYOUT_GPT_SECTORS * sector;
+		end += layout->gpt.room;
 		break;
 	case LAYOUT_PARTITIONS:
 		break;
+	case LAYOUT_DAMAGED_GPT:
+		return message_fail(EXIT_FAILURE, arg,
+				    "has no known minimum: its GPT is damaged");
 	default:
 		return message_fail(EXIT_FAILURE, arg,
 				    "has no known minimum: there are no partitions on it");
 	}
-	*size = max(ALIGN(end, VHDX_MIB), VHDX_MIB);
+	/* It may be that small already that it has not even that. */
+	*size = min(max(ALIGN(end, VHDX_MIB), VHDX_MIB), old);
 	return 0;
 }
 
 static int choose_size(const struct request *request, const struct layout *layout,
-		       u32 sector, u64 old, u64 *size)
+		       u64 old, u64 *size)
 {
 	*size = request->size;
 	if (request->minimum)
-		return choose_minimum(request->arg, layout, sector, size);
+		return choose_minimum(request->arg, layout, old, size);
 	if (request->sign == '+' && check_add_overflow(old, request->size, size))
 		*size = U64_MAX;
 	if (request->sign == '-') {
@@ -101,8 +105,21 @@ static int check_shrink(const struct request *request, const struct layout *layo
 		message_hint("once that has been made smaller, --force does it");
 		return EXIT_FAILURE;
 	}
-	if (size >= layout->end)
-		return 0;
+	if (layout->kind == LAYOUT_DAMAGED_GPT) {
+		message_fail(EXIT_FAILURE, request->arg,
+			     CANNOT ": its GPT is damaged, and its last partition not known");
+		message_hint("once that has been repaired, it can; --force does it all the same");
+		return EXIT_FAILURE;
+	}
+	if (size >= layout->end) {
+		if (layout->kind != LAYOUT_GPT ||
+		    layout_repair(layout, size) != LAYOUT_REPAIR_NONE)
+			return 0;
+		message_fail(EXIT_FAILURE, request->arg,
+			     CANNOT ": its GPT's backup has no room behind its last partition");
+		message_hint("--minimum leaves that room, --force does without");
+		return EXIT_FAILURE;
+	}
 	text_size(text, layout->end, TEXT_SIZE_LONG);
 	message_fail(EXIT_FAILURE, request->arg,
 		     CANNOT ": its last partition ends at %s (%llu bytes)",
@@ -113,8 +130,37 @@ static int check_shrink(const struct request *request, const struct layout *layo
 
 /* --- what to say ------------------------------------------------------------------ */
 
+static void say_gpt(const struct layout *layout, u32 sector, u64 size,
+		    const char *device)
+{
+	u64 needed = layout->end + layout->gpt.room;
+	char text[TEXT_SIZE_LENGTH];
+
+	if (layout->gpt.sector != sector) {
+		printf("its GPT is for sectors of %u bytes: 'vhdxctl convert -S %u' makes those\n",
+		       layout->gpt.sector, layout->gpt.sector);
+		/* What follows is to be done there. */
+		device = "DEVICE";
+	}
+	switch (layout_repair(layout, size)) {
+	case LAYOUT_REPAIR_MOVE:
+		printf("its GPT's backup has to move: 'sfdisk --relocate gpt-bak-std %s'\n",
+		       device);
+		break;
+	case LAYOUT_REPAIR_FIT:
+		printf("its GPT is not found until it fits the disk: 'sgdisk -e %s'\n",
+		       device);
+		break;
+	case LAYOUT_REPAIR_NONE:
+		text_size(text, needed, TEXT_SIZE_LONG);
+		printf("its GPT's backup has no room: that needs a disk of %s (%llu bytes)\n",
+		       text, (unsigned long long)needed);
+		break;
+	}
+}
+
 static void say(const struct request *request, u64 old, u64 size,
-		const struct layout *layout, const char *device)
+		const struct layout *layout, u32 sector, const char *device)
 {
 	char from[TEXT_SIZE_LENGTH], to[TEXT_SIZE_LENGTH];
 
@@ -131,8 +177,9 @@ static void say(const struct request *request, u64 old, u64 size,
 	       request->dry_run ? "would be resized" : "resized", from, to,
 	       (unsigned long long)size);
 	if (layout->kind == LAYOUT_GPT)
-		printf("its GPT's backup has to move: 'sfdisk --relocate gpt-bak-std %s'\n",
-		       device);
+		say_gpt(layout, sector, size, device);
+	else if (layout->kind == LAYOUT_DAMAGED_GPT)
+		puts("its GPT is damaged: what repairs it may need the size that the disk had");
 }
 
 /* --- an image that nobody uses ---------------------------------------------------- */
@@ -163,10 +210,12 @@ static int resize_locked(const struct request *request, struct posix_file *pf,
 	u64 size;
 	int code;
 
-	code = choose_size(request, layout, source->logical_sector, source->size,
-			   &size);
+	code = choose_size(request, layout, source->size, &size);
 	if (!code && size < source->size)
 		code = check_shrink(request, layout, size);
+	if (!code && size != source->size)
+		code = edit_image_refuse_cut(request->arg,
+					     chain->image[0]->img);
 	if (!code && size != source->size && !request->dry_run) {
 		code = edit_image_load(pf, request->arg, chain->count > 1 ?
 				       chain->image[1]->img : NULL, &img);
@@ -174,7 +223,8 @@ static int resize_locked(const struct request *request, struct posix_file *pf,
 			code = resize_open(request, pf, img, size);
 	}
 	if (!code)
-		say(request, source->size, size, layout, "DEVICE");
+		say(request, source->size, size, layout, source->logical_sector,
+		    "DEVICE");
 	return code;
 }
 
@@ -227,7 +277,7 @@ static int resize_disk(const struct request *request, unsigned int index,
 	old *= 512;
 	code = layout_of_device(&layout, device);
 	if (!code)
-		code = choose_size(request, &layout, (u32)sector, old, &size);
+		code = choose_size(request, &layout, old, &size);
 	if (!code && size < old) {
 		code = message_fail(EXIT_FAILURE, request->arg,
 				    CANNOT ": while it is attached it can only grow");
@@ -236,7 +286,7 @@ static int resize_disk(const struct request *request, unsigned int index,
 	if (!code && size != old && !request->dry_run)
 		code = attached_resize(request->arg, index, size);
 	if (!code)
-		say(request, old, size, &layout, device);
+		say(request, old, size, &layout, (u32)sector, device);
 	layout_free(&layout);
 	return code;
 }

@@ -42,7 +42,7 @@ static int fail(const char *path, const struct vhdx_error *err)
 	return code;
 }
 
-/* From the folder of the image to its parent, which must be locked. */
+/* By the way to it from the folder of the image. */
 static int take_parent(struct request *request, struct chain_image *parent)
 {
 	char *image = realpath(request->path, NULL);
@@ -53,7 +53,7 @@ static int take_parent(struct request *request, struct chain_image *parent)
 		code = message_fail_errno(image ? parent->path : request->path,
 					  "cannot find", errno);
 	} else {
-		code = parent_check(parent->path, real, &parent->file);
+		code = parent_check(parent, real);
 		request->set.relative_path =
 			parent_relative_path(dirname(image), real);
 		request->set.parent = parent->img;
@@ -134,6 +134,8 @@ static void show(const struct request *request)
 
 static int set_image(struct request *request)
 {
+	/* That what is only said comes true takes what writing it would look at. */
+	unsigned int flags = request->only_show ? 0 : VHDX_OPEN_NO_BLOCKS;
 	struct chain_image *image;
 	struct vhdx_error err;
 	struct chain chain;
@@ -141,8 +143,8 @@ static int set_image(struct request *request)
 
 	image = chain_begin(&chain, request->path);
 	code = open_image_file(&image->file, request->path, OPEN_IMAGE_READ);
-	if (!code && vhdx_image_open(&image->file.file, VHDX_OPEN_NO_BLOCKS,
-				     &image->img, &err))
+	if (!code && vhdx_image_open(&image->file.file, flags, &image->img,
+				     &err))
 		code = open_image_fail(request->path, &image->file.stat, &err);
 	if (!code && request->options.parents)
 		code = find_parent(&chain, request);
@@ -150,6 +152,8 @@ static int set_image(struct request *request)
 		code = fail(request->path, &err);
 	if (!code)
 		code = refuse_children(request, image);
+	if (!code && request->only_show)
+		code = edit_image_refuse_cut(request->path, image->img);
 	if (!code && !request->only_show)
 		code = write_image(request);
 	if (!code)

@@ -60,6 +60,29 @@ int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
 }
 
 /**
+ * edit_image_refuse_cut - refuse to change an image that lacks data of its blocks
+ * @path: of it
+ * @img: the image, open with its BAT
+ *
+ * Any change makes the file longer. Then nothing tells any more that the zeros
+ * there are not what was written.
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int edit_image_refuse_cut(const char *path, const struct vhdx_image *img)
+{
+	int code;
+
+	if (!img->counts.cut)
+		return 0;
+	code = message_fail(message_exit_code(EUCLEAN), path,
+			    "cannot be changed: the file ends before the data of %llu blocks does",
+			    img->counts.cut);
+	message_hint("'vhdxctl convert' makes a whole copy of it, with zeros there");
+	return code;
+}
+
+/**
  * edit_image_load - open the image in a file that one has for oneself
  * @pf: from edit_image_lock()
  * @path: of it
@@ -73,11 +96,15 @@ int edit_image_load(struct posix_file *pf, const char *path,
 		    struct vhdx_image *parent, struct vhdx_image **imgp)
 {
 	struct vhdx_error err;
+	int code;
 
-	if (!vhdx_image_open_child(&pf->file, parent,
-				   VHDX_OPEN_EDIT, imgp, &err))
-		return 0;
-	return open_image_fail(path, &pf->stat, &err);
+	if (vhdx_image_open_child(&pf->file, parent, VHDX_OPEN_EDIT, imgp,
+				  &err))
+		return open_image_fail(path, &pf->stat, &err);
+	code = edit_image_refuse_cut(path, *imgp);
+	if (code)
+		vhdx_image_close(*imgp);
+	return code;
 }
 
 /**
@@ -161,10 +188,12 @@ int edit_image_fail(const char *path, const char *what, int errnum)
  */
 int edit_image_give_back(const char *path, struct vhdx_image *img)
 {
+	const struct posix_file *pf = container_of(img->file, struct posix_file,
+						   file);
 	int ret = vhdx_image_finish(img);
 
 	if (!ret)
-		ret = vhdx_image_give_back(img, true);
+		ret = vhdx_image_give_back(img, !pf->never_sparse);
 	return ret ? message_fail_errno(path, "cannot give space back", -ret) : 0;
 }
 

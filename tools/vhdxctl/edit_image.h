@@ -13,6 +13,7 @@ int edit_image_open(struct posix_file *pf, const char *path, const char *what,
 		    struct vhdx_image **imgp);
 int edit_image_load(struct posix_file *pf, const char *path,
 		    struct vhdx_image *parent, struct vhdx_image **imgp);
+int edit_image_refuse_cut(const char *path, const struct vhdx_image *img);
 int edit_image_give_back(const char *path, struct vhdx_image *img);
 int edit_image_refuse_parent(const struct posix_file *pf, const char *path,
 			     const char *what, struct vhdx_image *img);

@@ -212,6 +212,7 @@ int vhdxctl_generator(int argc, char **argv)
 		worst = max(worst, code);
 		tab_free(&entry);
 	}
+	worst = max(worst, code);
 	free(program);
 	fclose(file);
 	return worst;

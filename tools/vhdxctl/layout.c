@@ -14,6 +14,20 @@
 /* Of each end. */
 #define COPIED	(4 * VHDX_MIB)
 
+#define GPT_SIGNATURE	0x5452415020494645ULL	/* "EFI PART" */
+/* The usual 128 of them. */
+#define GPT_ENTRIES	16384U
+/* A disk of more is none, and sums of less do not overflow. */
+#define MAX_SIZE	(U64_MAX / 4)
+
+/* The start of it; the other fields are libblkid's to judge. */
+struct gpt_header {
+	__le64 signature;
+	u8 other[32];
+	__le64 first_usable_lba;
+	__le64 last_usable_lba;
+} __packed;
+
 static int copy_range(struct source *source, int fd, u64 from, u64 to)
 {
 	struct source_piece piece;
@@ -64,18 +78,30 @@ static void find_end(struct layout *layout, blkid_partlist list)
 	}
 }
 
+static blkid_probe new_probe(int fd, u32 sector)
+{
+	blkid_probe pr = blkid_new_probe();
+
+	if (pr && !blkid_probe_set_device(pr, fd, 0, 0) &&
+	    !blkid_probe_set_sectorsize(pr, sector) &&
+	    !blkid_probe_enable_partitions(pr, 1))
+		return pr;
+	blkid_free_probe(pr);
+	return NULL;
+}
+
 static int probe(struct layout *layout, blkid_probe probe)
 {
 	blkid_parttable table;
 	blkid_partlist list;
 	const char *type;
 
-	blkid_probe_enable_partitions(probe, 1);
 	list = blkid_probe_get_partitions(probe);
 	table = list ? blkid_partlist_get_table(list) : NULL;
 	if (table) {
+		/* Of a GPT it may have read only the backup. */
 		layout->kind = strcmp(blkid_parttable_get_type(table), "gpt") ?
-			       LAYOUT_PARTITIONS : LAYOUT_GPT;
+			       LAYOUT_PARTITIONS : LAYOUT_DAMAGED_GPT;
 		find_end(layout, list);
 		return 0;
 	}
@@ -86,23 +112,81 @@ static int probe(struct layout *layout, blkid_probe probe)
 	if (!blkid_probe_lookup_value(probe, "TYPE", &type, NULL)) {
 		layout->kind = LAYOUT_WHOLE;
 		layout->type = text_printf("%s", type);
+	} else if (!blkid_probe_lookup_value(probe, "PTTYPE", &type, NULL)) {
+		/* A protective MBR, which is no table to libblkid. */
+		layout->kind = LAYOUT_DAMAGED_GPT;
 	}
 	return 0;
 }
 
-static int probe_fd(struct layout *layout, const char *path, int fd, u64 size,
-		    u32 sector)
+static u64 backup_size(u32 sector)
 {
-	blkid_probe pr = blkid_new_probe();
+	return GPT_ENTRIES + sector;
+}
+
+/*
+ * libblkid does not find a GPT that says that it can use more than the disk has, as
+ * after a shrink, so it sees a disk that ends where the GPT says. A backup is not
+ * there, so what it finds is the primary one.
+ */
+static int probe_primary(struct layout *layout, int fd, u32 sector)
+{
+	struct gpt_header header;
+	blkid_parttable table;
+	blkid_partlist list;
+	blkid_probe pr;
+	u64 first, last;
+
+	if (pread(fd, &header, sizeof(header), sector) != sizeof(header) ||
+	    le64_to_cpu(header.signature) != GPT_SIGNATURE)
+		return 0;
+	layout->kind = LAYOUT_DAMAGED_GPT;
+	first = le64_to_cpu(header.first_usable_lba);
+	last = le64_to_cpu(header.last_usable_lba);
+	if (!first || first > last || last >= MAX_SIZE / sector)
+		return 0;
+	if (ftruncate(fd, (off_t)((last + 1) * sector)))
+		return -EIO;
+	pr = new_probe(fd, sector);
+	if (!pr)
+		return -EIO;
+	blkid_probe_set_partitions_flags(pr, BLKID_PARTS_FORCE_GPT);
+	list = blkid_probe_get_partitions(pr);
+	table = list ? blkid_partlist_get_table(list) : NULL;
+	if (table && !strcmp(blkid_parttable_get_type(table), "gpt")) {
+		layout->kind = LAYOUT_GPT;
+		layout->gpt.sector = sector;
+		layout->gpt.usable = (last + 1) * sector;
+		/* It leaves as much behind as there is before. */
+		layout->gpt.room = max((first - 1) * sector, backup_size(sector));
+		find_end(layout, list);
+	}
+	blkid_free_probe(pr);
+	return 0;
+}
+
+/* The disk may have been copied to one with other sectors. */
+static int find_gpt(struct layout *layout, int fd, u32 sector)
+{
+	u32 other = sector == 512 ? 4096 : 512;
 	int ret;
 
-	*layout = (struct layout){ };
-	if (!pr || blkid_probe_set_device(pr, fd, 0, (blkid_loff_t)size) ||
-	    blkid_probe_set_sectorsize(pr, sector))
-		ret = -EIO;
-	else
-		ret = probe(layout, pr);
+	if (layout->kind != LAYOUT_EMPTY && layout->kind != LAYOUT_DAMAGED_GPT)
+		return 0;
+	ret = probe_primary(layout, fd, sector);
+	if (!ret && !layout->gpt.sector)
+		ret = probe_primary(layout, fd, other);
+	return ret;
+}
+
+static int probe_fd(struct layout *layout, const char *path, int fd, u32 sector)
+{
+	blkid_probe pr = new_probe(fd, sector);
+	int ret = pr ? probe(layout, pr) : -EIO;
+
 	blkid_free_probe(pr);
+	if (!ret)
+		ret = find_gpt(layout, fd, sector);
 	return ret ? message_fail(EXIT_FAILURE, path,
 				  "cannot find out what is on the disk") : 0;
 }
@@ -122,8 +206,7 @@ int layout_of_source(struct layout *layout, struct source *source)
 	*layout = (struct layout){ };
 	code = copy_ends(source, &fd);
 	if (!code)
-		code = probe_fd(layout, source->path, fd, source->size,
-				source->logical_sector);
+		code = probe_fd(layout, source->path, fd, source->logical_sector);
 	if (fd >= 0)
 		close(fd);
 	return code;
@@ -148,10 +231,26 @@ int layout_of_device(struct layout *layout, const char *path)
 	*layout = (struct layout){ };
 	code = source_open(&source, path, &options);
 	if (!code)
-		code = probe_fd(layout, path, source.chain.image[0]->file.fd,
-				source.size, source.logical_sector);
+		code = layout_of_source(layout, &source);
 	source_close(&source);
 	return code;
+}
+
+/**
+ * layout_repair - find out what makes a GPT fit another size of the disk
+ * @layout: of LAYOUT_GPT
+ * @size: bytes
+ *
+ * Return: that.
+ */
+enum layout_repair layout_repair(const struct layout *layout, u64 size)
+{
+	const struct layout_gpt *gpt = &layout->gpt;
+
+	if (size >= gpt->usable && size >= layout->end + backup_size(gpt->sector))
+		return LAYOUT_REPAIR_MOVE;
+	return size < layout->end + gpt->room ? LAYOUT_REPAIR_NONE :
+						LAYOUT_REPAIR_FIT;
 }
 
 /**

@@ -129,12 +129,13 @@ void message_warn(const char *file, const char *fmt, ...)
 /**
  * message_close_stdout - the last thing before the program ends
  * @code: its exit code so far
+ * @lost: what it is at least where stdout could not be written
  *
  * Output that did not reach its file is an error, however late that shows.
  *
- * Return: @code, or 1 where it was 0 and stdout could not be written.
+ * Return: the exit code.
  */
-int message_close_stdout(int code)
+int message_close_stdout(int code, int lost)
 {
 	bool pending = __fpending(stdout) != 0;
 	bool failed = ferror(stdout);
@@ -148,9 +149,8 @@ int message_close_stdout(int code)
 	if (!failed)
 		return code;
 	if (errnum)
-		message_fail(EXIT_FAILURE, NULL, "write error: %s",
-			     strerror(errnum));
+		message_fail(lost, NULL, "write error: %s", strerror(errnum));
 	else
-		message_fail(EXIT_FAILURE, NULL, "write error");
-	return code ? code : EXIT_FAILURE;
+		message_fail(lost, NULL, "write error");
+	return max(code, lost);
 }

@@ -117,6 +117,27 @@ bool new_image_is_fixed(const struct new_image *want)
 }
 
 /**
+ * new_image_check_sectors - refuse physical sectors that no logical one fits into
+ * @want: what the user wants
+ * @command: whose options they are
+ * @path: of the image or the disk that it is about
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int new_image_check_sectors(const struct new_image *want, const char *command,
+			    const char *path)
+{
+	u64 logical = want->logical_sector ?: DEFAULT_LOGICAL_SECTOR;
+
+	if (!want->physical_sector || want->physical_sector >= logical)
+		return 0;
+	return message_fail(EX_USAGE, path,
+			    "%s: --physical-sector %llu: less than the logical one, %llu bytes",
+			    command, (unsigned long long)want->physical_sector,
+			    (unsigned long long)logical);
+}
+
+/**
  * new_image_take_sectors - take the sectors of another disk
  * @want: what the user wants, with sector sizes or without; receives them
  * @command: whose options they are
@@ -130,10 +151,10 @@ int new_image_take_sectors(struct new_image *want, const char *command,
 	if (!want->logical_sector)
 		want->logical_sector = source->logical_sector;
 	if (!want->physical_sector && source->physical_sector)
-		want->physical_sector = source->physical_sector > 512 ? 4096 :
-									512;
+		want->physical_sector = source->physical_sector > 512 ||
+					want->logical_sector > 512 ? 4096 : 512;
 	if (is_sector(want->logical_sector))
-		return 0;
+		return new_image_check_sectors(want, command, source->path);
 	message_fail(EX_USAGE, source->path,
 		     "%s: its sectors have %llu bytes, which VHDX does not know",
 		     command, (unsigned long long)want->logical_sector);

@@ -40,6 +40,8 @@ int new_image_take(struct new_image *want, const struct vhdxctl_command *command
 int new_image_bad_value(const struct vhdxctl_command *command,
 			const char *option, const char *value,
 			const char *expected);
+int new_image_check_sectors(const struct new_image *want, const char *command,
+			    const char *path);
 int new_image_take_sectors(struct new_image *want, const char *command,
 			   const struct source *source);
 bool new_image_is_fixed(const struct new_image *want);

@@ -43,23 +43,26 @@ char *parent_relative_path(const char *folder, const char *file)
 }
 
 /**
- * parent_check - make sure that a file can be the parent of another, and stays as it is
- * @path: of it, as the user has it
- * @real: likewise, without symbolic links
- * @pf: its open file, which is locked after this
+ * parent_check - make sure that an image can be the parent of another, and stays as it is
+ * @parent: the image, open; its file is locked after this, and it was read again
+ * @real: its path without symbolic links
  *
  * Return: 0, or the exit code; then the error was printed.
  */
-int parent_check(const char *path, const char *real,
-		 const struct posix_file *pf)
+int parent_check(struct chain_image *parent, const char *real)
 {
-	if (!S_ISREG(pf->stat.st_mode))
-		return message_fail(EX_NOINPUT, path,
+	int code;
+
+	if (!S_ISREG(parent->file.stat.st_mode))
+		return message_fail(EX_NOINPUT, parent->path,
 				    "cannot be a parent: not a regular file");
 	if (strchr(real, '\\')) {
-		message_fail(EXIT_FAILURE, path,
+		message_fail(EXIT_FAILURE, parent->path,
 			     "cannot be a parent: there is a backslash in its path, which divides names in an image");
 		return EXIT_FAILURE;
 	}
-	return open_image_lock(path, pf, "cannot be a parent");
+	code = open_image_lock(parent->path, &parent->file,
+			       "cannot be a parent");
+	/* Who had it before may have changed what it is. */
+	return code ? code : chain_reopen(parent, VHDX_OPEN_NO_BLOCKS);
 }

@@ -5,10 +5,9 @@
 #ifndef VHDXCTL_PARENT_H
 #define VHDXCTL_PARENT_H
 
-#include "posix_file.h"
+#include "chain.h"
 
 char *parent_relative_path(const char *folder, const char *file);
-int parent_check(const char *path, const char *real,
-		 const struct posix_file *pf);
+int parent_check(struct chain_image *parent, const char *real);
 
 #endif

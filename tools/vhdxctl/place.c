@@ -7,13 +7,17 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "edit_image.h"
 #include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
 #include "place.h"
 #include "text.h"
+
+#define CANNOT	"cannot replace"
 
 /* For who interrupts it: the file that is to go then. */
 static const char *unfinished_file;
@@ -30,7 +34,9 @@ static void clean_up(int number)
 
 static void clean_up_on_signals(void)
 {
-	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	static const int numbers[] = {
+		SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU
+	};
 	const struct sigaction action = {
 		.sa_handler = clean_up,
 		.sa_flags = (int)SA_RESETHAND,
@@ -80,23 +86,61 @@ int place_fail_image(const struct place *place, const struct vhdx_error *err)
 	return code;
 }
 
-/* Nobody's disk is pulled away: who uses it would go on with a file that is gone. */
-static int check_old(const char *name, const struct stat *st)
+static int refuse_parent(struct place *place)
 {
-	int fd, ret;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	int code;
 
-	if (!S_ISREG(st->st_mode))
-		return message_fail(EX_CANTCREAT, name,
-				    "cannot replace: not a regular file");
-	fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return message_fail_errno(name, "cannot replace", errno);
-	ret = image_lock(fd, true);
-	close(fd);
-	if (ret == -EAGAIN)
-		return message_fail(EX_TEMPFAIL, name,
-				    "cannot replace: it is in use");
-	return ret ? message_fail_errno(name, "cannot lock", -ret) : 0;
+	/* Above what is no image nothing can be opened either. */
+	if (vhdx_image_open(&place->old.file, VHDX_OPEN_NO_BLOCKS, &img, &err))
+		return 0;
+	code = edit_image_refuse_parent(&place->old, place->name, CANNOT, img);
+	vhdx_image_close(img);
+	return code;
+}
+
+static int fail_in_use(const struct place *place)
+{
+	return message_fail(EX_TEMPFAIL, place->name, CANNOT ": it is in use");
+}
+
+/* Nobody's disk is pulled away: who uses it would go on with a file that is gone. */
+static int take_old(struct place *place)
+{
+	int ret = posix_file_open_named(&place->old, place->path);
+
+	if (ret == -ENOTBLK)
+		return message_fail(EX_CANTCREAT, place->name,
+				    CANNOT ": not a regular file");
+	if (ret)
+		return message_fail_errno(place->name, CANNOT, -ret);
+	place->replaces = true;
+	ret = image_lock(place->old.fd, true);
+	if (ret && ret != -EAGAIN)
+		return message_fail_errno(place->name, "cannot lock", -ret);
+	if (ret || posix_file_has_others(&place->old, false))
+		return fail_in_use(place);
+	return refuse_parent(place);
+}
+
+/*
+ * A new file takes its time, and not everybody knows of locks. Who only reads the
+ * old one by now is no reason to throw the new one away.
+ */
+static int check_old_again(struct place *place)
+{
+	struct stat st;
+
+	if (lstat(place->path, &st))
+		return message_fail_errno(place->name, CANNOT, errno);
+	if (st.st_dev != place->old.stat.st_dev ||
+	    st.st_ino != place->old.stat.st_ino)
+		return message_fail(EX_CANTCREAT, place->name,
+				    CANNOT ": another file is there by now");
+	if (posix_file_has_others(&place->old, true))
+		return fail_in_use(place);
+	return refuse_parent(place);
 }
 
 /**
@@ -104,7 +148,7 @@ static int check_old(const char *name, const struct stat *st)
  * @place: zeroed; receives it; to be freed by place_free(), on failure too
  * @command: the command whose argument it is
  * @name: of the file; kept
- * @replace: it may take the place of a file that nobody uses
+ * @replace: it may take the place of a file that nobody uses and that is no parent
  *
  * Return: 0, or the exit code; then the error was printed.
  */
@@ -113,17 +157,13 @@ int place_find(struct place *place, const char *command, const char *name,
 {
 	const char *slash = strrchr(name, '/');
 	const char *base = slash ? slash + 1 : name;
+	struct stat st;
+	bool exists = !lstat(name, &st);
 	char *folder;
-	int code;
 
 	place->name = name;
-	if (!lstat(name, &place->old)) {
-		code = replace ? check_old(name, &place->old) :
-				 fail_exists(name);
-		if (code)
-			return code;
-		place->replaces = true;
-	}
+	if (exists && !replace)
+		return fail_exists(name);
 	if (!*base)
 		return message_fail(EX_USAGE, name, "%s: the name of a folder",
 				    command);
@@ -133,7 +173,7 @@ int place_find(struct place *place, const char *command, const char *name,
 	if (!place->folder)
 		return place_fail(place, errno);
 	place->path = text_printf("%s/%s", place->folder, base);
-	return 0;
+	return exists ? take_old(place) : 0;
 }
 
 /* No signal comes between the file and the note of it. */
@@ -150,12 +190,38 @@ static int create_unfinished(struct place *place, struct posix_file *pf)
 		free(place->unfinished);
 		place->unfinished = text_printf("%s/.vhdxctl-%d-%u",
 						place->folder, getpid(), i);
-		ret = posix_file_create(pf, place->unfinished);
+		/* An old file's rights come later: until then only we have any. */
+		ret = posix_file_create(pf, place->unfinished,
+					place->replaces ? 0600 : 0666);
 	}
 	if (!ret)
 		unfinished_file = place->unfinished;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return ret;
+}
+
+/*
+ * Who could not read the old file does not read the new one either. What makes a
+ * program of it stays behind: the content is somebody else's now.
+ */
+static int take_rights(int fd, const struct posix_file *old)
+{
+	uid_t owner = old->stat.st_uid;
+	gid_t group = old->stat.st_gid;
+	mode_t mode = old->stat.st_mode & 0777;
+
+	/* With such a list the mode does not say what the group may do. */
+	if (fgetxattr(old->fd, "system.posix_acl_access", NULL, 0) > 0)
+		mode &= 0700;
+	/* Not everybody may give files away, but more often their group. */
+	if (fchown(fd, owner, group) && fchown(fd, (uid_t)-1, group)) {
+		/* Who was in the group is among the others, or the other way. */
+		mode_t common = mode & (mode >> 3) & 07;
+
+		mode = (mode & 0700) | common << 3 | common;
+	}
+	/* Last: a change of the owner takes rights away. */
+	return fchmod(fd, mode) ? -errno : 0;
 }
 
 /**
@@ -173,16 +239,13 @@ int place_create(struct place *place, struct posix_file *pf)
 
 	if (ret)
 		return place_fail(place, -ret);
-	/* Who could not read the old one does not read the new one either. */
-	if (place->replaces &&
-	    fchmod(pf->fd, place->old.st_mode & (mode_t)07777)) {
-		int code = place_fail(place, errno);
-
-		posix_file_close(pf);
-		place_abandon(place);
-		return code;
-	}
-	return 0;
+	if (place->replaces)
+		ret = take_rights(pf->fd, &place->old);
+	if (!ret)
+		return 0;
+	posix_file_close(pf);
+	place_abandon(place);
+	return place_fail(place, -ret);
 }
 
 static int sync_folder(const char *path)
@@ -215,22 +278,29 @@ static int give_name(const struct place *place)
 }
 
 /**
- * place_finish - give a whole and stable file its name
+ * place_finish - give a whole file its name
  * @place: where place_create() has been successful
+ * @sync: the file is stable, and so gets its name
  *
  * Return: 0, or the exit code; then the error was printed, and there is no
  * such file, or the old one.
  */
-int place_finish(struct place *place)
+int place_finish(struct place *place, bool sync)
 {
-	int ret = give_name(place);
+	int code = place->replaces ? check_old_again(place) : 0;
+	int ret;
 
+	if (code) {
+		place_abandon(place);
+		return code;
+	}
+	ret = give_name(place);
 	if (ret) {
 		place_abandon(place);
 		return place_fail(place, -ret);
 	}
 	unfinished_file = NULL;
-	ret = sync_folder(place->folder);
+	ret = sync ? sync_folder(place->folder) : 0;
 	if (!ret)
 		return 0;
 	/* The old one is gone already; better this than none. */
@@ -255,6 +325,8 @@ void place_abandon(struct place *place)
  */
 void place_free(struct place *place)
 {
+	if (place->replaces)
+		posix_file_close(&place->old);
 	free(place->folder);
 	free(place->path);
 	free(place->unfinished);

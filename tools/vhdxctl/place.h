@@ -15,7 +15,7 @@
  * @path: in it
  * @unfinished: its name until it is whole
  * @replaces: there is such a file, which goes then
- * @old: that one
+ * @old: that one, open and locked where there is one
  */
 struct place {
 	const char *name;
@@ -23,13 +23,13 @@ struct place {
 	char *path;
 	char *unfinished;
 	bool replaces;
-	struct stat old;
+	struct posix_file old;
 };
 
 int place_find(struct place *place, const char *command, const char *name,
 	       bool replace);
 int place_create(struct place *place, struct posix_file *pf);
-int place_finish(struct place *place);
+int place_finish(struct place *place, bool sync);
 int place_fail(const struct place *place, int errnum);
 int place_fail_image(const struct place *place, const struct vhdx_error *err);
 void place_abandon(struct place *place);

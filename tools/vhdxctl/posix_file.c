@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -152,21 +153,40 @@ static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
 	return ret;
 }
 
+static int do_fallocate(struct vhdx_file *file, int mode, u64 offset, u64 len)
+{
+	int ret;
+
+	do
+		ret = fallocate(to_posix_file(file)->fd, mode, (off_t)offset,
+				(off_t)len) ? -errno : 0;
+	while (ret == -EINTR);
+	return ret;
+}
+
+static int posix_file_punch(struct vhdx_file *file, u64 offset, u64 len)
+{
+	if (to_posix_file(file)->never_sparse)
+		return -EOPNOTSUPP;
+	return do_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			    offset, len);
+}
+
 /* Both: what a file system or a device can do of it differs. */
 static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
 			   bool unmap)
 {
-	int mode = unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
-	int fd = to_posix_file(file)->fd;
+	int ret;
 
-	while (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-			 (off_t)len)) {
-		if (errno == EOPNOTSUPP)
-			return write_zeros(file, offset, len);
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
+	if (unmap && !to_posix_file(file)->never_sparse)
+		ret = posix_file_punch(file, offset, len);
+	else
+		ret = do_fallocate(file, FALLOC_FL_ZERO_RANGE |
+				   FALLOC_FL_KEEP_SIZE, offset, len);
+	/* EINVAL: not aligned to the sectors of the device. */
+	if (ret == -EOPNOTSUPP || ret == -EINVAL)
+		ret = write_zeros(file, offset, len);
+	return ret;
 }
 
 static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
@@ -177,9 +197,7 @@ static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
 
 	if (fstat(fd, &st))
 		return -errno;
-	do
-		ret = fallocate(fd, 0, (off_t)offset, (off_t)len) ? -errno : 0;
-	while (ret == -EINTR);
+	ret = do_fallocate(file, 0, offset, len);
 	/* What ran out of space half way has made the file longer, and keeps it. */
 	if (ret && offset + len > (u64)st.st_size)
 		posix_file_resize(file, (u64)st.st_size);
@@ -190,18 +208,42 @@ static const struct vhdx_file_ops posix_file_ops = {
 	.read = posix_file_read,
 	.size = posix_file_size,
 	.next_data = posix_file_next_data,
+	.flush = posix_file_flush,
 };
 
 static const struct vhdx_file_ops posix_file_write_ops = {
 	.read = posix_file_read,
 	.size = posix_file_size,
 	.next_data = posix_file_next_data,
-	.write = posix_file_write,
 	.flush = posix_file_flush,
+	.write = posix_file_write,
 	.resize = posix_file_resize,
 	.allocate = posix_file_allocate,
 	.zero = posix_file_zero,
+	.punch = posix_file_punch,
 };
+
+/*
+ * Windows refuses an image that is a sparse file, so none is made one where it may
+ * look.
+ */
+static bool is_never_sparse(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return true;
+	/* Where f_type is a signed int the first bit of some is its sign. */
+	switch ((u32)fs.f_type) {
+	case NTFS3_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
 
 static bool can_hold_image(const struct stat *st)
 {
@@ -238,6 +280,7 @@ int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 		ret = -errno;
 	else if (can_hold_image(&pf->stat))
 		ret = 0;
+	pf->never_sparse = is_never_sparse(pf->fd);
 	if (ret)
 		posix_file_close(pf);
 	pf->file.ops = &posix_file_ops;
@@ -257,25 +300,33 @@ void posix_file_allow_writes(struct posix_file *pf)
  * posix_file_takes_holes - whether space can be taken out of the middle of a file
  * @pf: open
  *
- * Windows refuses an image that is a sparse file, so none is made one where it may
- * look. A device has no holes.
+ * A device has no holes.
  */
 bool posix_file_takes_holes(const struct posix_file *pf)
 {
-	struct statfs fs;
+	return S_ISREG(pf->stat.st_mode) && !pf->never_sparse;
+}
 
-	if (!S_ISREG(pf->stat.st_mode) || fstatfs(pf->fd, &fs))
+/**
+ * posix_file_has_others - whether a file is open elsewhere too
+ * @pf: open for reading only
+ * @writers: only who may write to it counts
+ *
+ * The kernel's own users, as a loop device, count as well. Only the owner of a file
+ * and root can find that out, and not on every file system.
+ *
+ * Return: false where it cannot be found out.
+ */
+bool posix_file_has_others(const struct posix_file *pf, bool writers)
+{
+	/* Of who opens it meanwhile a signal tells: one that does no harm. */
+	if (fcntl(pf->fd, F_SETSIG, SIGURG))
 		return false;
-	/* Where f_type is a signed int the first bit of some is its sign. */
-	switch ((u32)fs.f_type) {
-	case NTFS3_SUPER_MAGIC:
-	case SMB_SUPER_MAGIC:
-	case CIFS_SUPER_MAGIC:
-	case SMB2_SUPER_MAGIC:
-		return false;
-	default:
-		return true;
-	}
+	/* Nobody is given a lease where there are others. */
+	if (fcntl(pf->fd, F_SETLEASE, writers ? F_RDLCK : F_WRLCK))
+		return errno == EAGAIN;
+	fcntl(pf->fd, F_SETLEASE, F_UNLCK);
+	return false;
 }
 
 /* Nothing of these may be opened, or looked into, because an image says so. */
@@ -340,6 +391,7 @@ int posix_file_open_named(struct posix_file *pf, const char *real)
 	pf->fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
 	if (pf->fd < 0)
 		return -errno;
+	pf->never_sparse = is_never_sparse(pf->fd);
 	pf->file.ops = &posix_file_ops;
 	if (!fstat(pf->fd, &pf->stat) && S_ISREG(pf->stat.st_mode))
 		return 0;
@@ -352,14 +404,16 @@ int posix_file_open_named(struct posix_file *pf, const char *real)
  * @pf: to fill in, with all operations that vhdx_image_create() needs; closed
  *	by posix_file_close()
  * @path: of the file, which must not exist
+ * @mode: of it, less the umask
  *
  * Return: 0 or a negative errno.
  */
-int posix_file_create(struct posix_file *pf, const char *path)
+int posix_file_create(struct posix_file *pf, const char *path, mode_t mode)
 {
-	pf->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	pf->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (pf->fd < 0)
 		return -errno;
+	pf->never_sparse = is_never_sparse(pf->fd);
 	pf->file.ops = &posix_file_write_ops;
 	return 0;
 }
@@ -378,6 +432,7 @@ int posix_file_open_device(struct posix_file *pf, const char *path)
 	pf->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (pf->fd < 0)
 		return -errno;
+	pf->never_sparse = is_never_sparse(pf->fd);
 	pf->file.ops = &posix_file_write_ops;
 	if (fstat(pf->fd, &pf->stat))
 		ret = -errno;

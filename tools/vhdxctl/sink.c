@@ -41,6 +41,34 @@ static int flush(struct sink *sink)
 	return file_of(sink)->ops->flush(file_of(sink));
 }
 
+static int cannot_allocate(struct vhdx_file *file, u64 offset, u64 len)
+{
+	(void)file;
+	(void)offset;
+	(void)len;
+	return -EOPNOTSUPP;
+}
+
+static int leave_cached(struct vhdx_file *file)
+{
+	(void)file;
+	return 0;
+}
+
+static int create_file(struct sink *sink, struct place *place)
+{
+	int code = place_create(place, &sink->file);
+
+	if (code)
+		return code;
+	sink->place = place;
+	sink->file_ops = *file_of(sink)->ops;
+	if (sink->cached)
+		sink->file_ops.flush = leave_cached;
+	file_of(sink)->ops = &sink->file_ops;
+	return 0;
+}
+
 /* --- a raw file, and one with a footer --------------------------------------- */
 
 static int raw_write(struct sink *sink, const void *buf, u64 length, u64 pos)
@@ -118,17 +146,16 @@ static int open_new(struct sink *sink, struct place *place,
 	sink->path = place->name;
 	sink->size = size;
 	sink->fixed = fixed;
-	code = place_create(place, &sink->file);
+	code = create_file(sink, place);
 	if (code)
 		return code;
-	sink->place = place;
 	ret = make_room(sink);
 	return ret ? fail(sink, ret) : 0;
 }
 
 /**
  * sink_open_raw - begin a new raw file
- * @sink: zeroed; sink_close() ends it, on failure too
+ * @sink: zeroed, but for @cached; sink_close() ends it, on failure too
  * @place: where it goes
  * @size: of the disk, bytes
  * @fixed: it gets all of its space now
@@ -142,7 +169,7 @@ int sink_open_raw(struct sink *sink, struct place *place, u64 size, bool fixed)
 
 /**
  * sink_open_vhd - begin a new fixed VHD
- * @sink: zeroed; sink_close() ends it, on failure too
+ * @sink: zeroed, but for @cached; sink_close() ends it, on failure too
  * @place: where it goes
  * @size: of the disk, bytes
  *
@@ -157,12 +184,7 @@ int sink_open_vhd(struct sink *sink, struct place *place, u64 size)
 
 static int device_zero(struct sink *sink, u64 length, u64 pos)
 {
-	int ret = file_of(sink)->ops->zero(file_of(sink), pos, length, true);
-
-	/* What the device cannot do, or not for such a place. */
-	if (ret == -EOPNOTSUPP || ret == -EINVAL)
-		return write_zeros(sink, length, pos);
-	return ret;
+	return file_of(sink)->ops->zero(file_of(sink), pos, length, true);
 }
 
 static const struct sink_ops device_ops = {
@@ -299,28 +321,9 @@ static const struct sink_ops vhdx_ops = {
 	.finish = vhdx_finish,
 };
 
-static int cannot_allocate(struct vhdx_file *file, u64 offset, u64 len)
-{
-	(void)file;
-	(void)offset;
-	(void)len;
-	return -EOPNOTSUPP;
-}
-
-/*
- * A block's space is promised to who may write to all of it. Here it is known what
- * is written, and what stays zero of a block takes no space on the host.
- */
-static void make_sparse(struct sink *sink)
-{
-	sink->sparse = *file_of(sink)->ops;
-	sink->sparse.allocate = cannot_allocate;
-	file_of(sink)->ops = &sink->sparse;
-}
-
 /**
  * sink_open_vhdx - begin a new VHDX image
- * @sink: zeroed; sink_close() ends it, on failure too
+ * @sink: zeroed, but for @cached; sink_close() ends it, on failure too
  * @place: where it goes
  * @params: what image
  *
@@ -336,12 +339,15 @@ int sink_open_vhdx(struct sink *sink, struct place *place,
 	sink->path = place->name;
 	sink->size = params->disk_size;
 	sink->fixed = params->fixed;
-	code = place_create(place, &sink->file);
+	code = create_file(sink, place);
 	if (code)
 		return code;
-	sink->place = place;
+	/*
+	 * A block's space is promised to who may write to all of it. Here it is known
+	 * what is written, and what stays zero of a block takes no space on the host.
+	 */
 	if (!sink->fixed)
-		make_sparse(sink);
+		sink->file_ops.allocate = cannot_allocate;
 	ret = vhdx_image_create(file_of(sink), params, &err);
 	if (!ret)
 		ret = vhdx_image_open(file_of(sink), VHDX_OPEN_WRITE, &sink->img,
@@ -400,7 +406,7 @@ static void copied(struct sink *sink, u64 bytes)
 {
 	progress_add(bytes);
 	sink->unpushed += bytes;
-	if (sink->unpushed < PUSH_SIZE)
+	if (sink->cached || sink->unpushed < PUSH_SIZE)
 		return;
 	sink->unpushed = 0;
 	posix_file_push(&sink->file);
@@ -558,7 +564,7 @@ int sink_close(struct sink *sink, int code)
 	if (!sink->place)
 		return code;
 	if (!code)
-		return place_finish(sink->place);
+		return place_finish(sink->place, !sink->cached);
 	place_abandon(sink->place);
 	return code;
 }

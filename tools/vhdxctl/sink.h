@@ -36,6 +36,7 @@ struct sink_ops {
  * @path: for messages
  * @size: of the disk, bytes
  * @fixed: all of it has space already: zeros in the data need not be found
+ * @cached: a new file is done when the host has it in its cache
  * @file: what is written to
  * @place: of a new file; NULL: there was one
  */
@@ -44,12 +45,13 @@ struct sink {
 	const char *path;
 	u64 size;
 	bool fixed;
+	bool cached;
 	struct posix_file file;
 	struct place *place;
 	/* private to the kinds */
 	struct vhdx_image *img;
 	struct vhdx_sync_write sync;
-	struct vhdx_file_ops sparse;
+	struct vhdx_file_ops file_ops;
 	u64 unpushed;	/* bytes written since posix_file_push() */
 };
 

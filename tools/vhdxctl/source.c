@@ -63,6 +63,69 @@ static int fail_image(const char *path, const struct vhdx_error *err)
 	return code;
 }
 
+/* What the user did not mean to have copied as it lies. */
+static int refuse(const struct source *source,
+		  const struct source_options *options, const char *format)
+{
+	const char *option = options->format_option ? : "-f";
+
+	if (source->format == SOURCE_RAW) {
+		message_fail(EXIT_FAILURE, source->path,
+			     "cannot read: it looks like %s", format);
+		message_hint("%s raw takes the file as it lies", option);
+	} else {
+		message_fail(EXIT_FAILURE, source->path,
+			     "cannot read as a raw disk: it looks like %s",
+			     format);
+		message_hint("'vhdxctl convert' copies its disk, %s raw takes the file as it lies",
+			     option);
+	}
+	return EXIT_FAILURE;
+}
+
+/*
+ * What is taken for raw as nothing else was found, and is none by what lies in it.
+ * *@format: receives what it is, or NULL.
+ */
+static int find_foreign(struct source *source, const char **format)
+{
+	static const struct {
+		u64 offset;
+		const char *bytes;
+		size_t length;
+		const char *format;
+	} known[] = {
+		{ 0, "QFI\xfb", 4, "qcow2" },
+		{ 0, "QED", 4, "qed" },
+		{ 0, "KDMV", 4, "vmdk" },
+		{ 0, "COWD", 4, "vmdk" },
+		{ 0, "# Disk DescriptorFile", 21, "vmdk" },
+		{ 64, "\x7f\x10\xda\xbe", 4, "vdi" },
+		{ 0, "WithoutFreeSpace", 16, "parallels" },
+		{ 0, "WithouFreSpacExt", 16, "parallels" },
+		{ 0, "conectix", 8, "vhd, damaged" },
+		{ VHD_FOOTER_SIZE, "cxsparse", 8, "vhd, damaged" },
+		{ VHDX_HEADER_1_OFFSET, "head", 4, "vhdx, damaged" },
+		{ VHDX_HEADER_2_OFFSET, "head", 4, "vhdx, damaged" },
+		{ VHDX_REGION_TABLE_1_OFFSET, "regi", 4, "vhdx, damaged" },
+		{ VHDX_REGION_TABLE_2_OFFSET, "regi", 4, "vhdx, damaged" },
+	};
+	struct posix_file *pf = file_of(source);
+	char buf[32];
+
+	*format = NULL;
+	for (size_t i = 0; !*format && i < ARRAY_SIZE(known); i++) {
+		int ret = pf->file.ops->read(&pf->file, buf, known[i].length,
+					     known[i].offset);
+
+		if (ret)
+			return ret;
+		if (!memcmp(buf, known[i].bytes, known[i].length))
+			*format = known[i].format;
+	}
+	return 0;
+}
+
 static int probe(struct source *source, u64 file_size)
 {
 	struct posix_file *pf = file_of(source);
@@ -135,6 +198,7 @@ static int open_vhdx(struct source *source,
 		code = chain_link(chain);
 	if (code)
 		return code;
+	chain_warn(chain);
 	metadata = &image->img->metadata;
 	source->size = metadata->virtual_disk_size;
 	source->logical_sector = metadata->logical_sector_size;
@@ -145,15 +209,23 @@ static int open_vhdx(struct source *source,
 static int open_as(struct source *source, const struct source_options *options)
 {
 	struct posix_file *pf = file_of(source);
+	const char *other = NULL;
 	u64 size;
 	int ret;
 
 	source->format = options->format;
 	ret = pf->file.ops->size(&pf->file, &size);
-	if (!ret && !source->format)
+	if (!ret && !source->format) {
 		ret = probe(source, size);
+		if (!ret && source->format == SOURCE_RAW)
+			ret = find_foreign(source, &other);
+		else if (options->only_raw)
+			other = source_formats[source->format];
+	}
 	if (ret)
 		return fail(source, ret);
+	if (other)
+		return refuse(source, options, other);
 	switch (source->format) {
 	case SOURCE_VHDX:
 		return open_vhdx(source, options);

@@ -22,12 +22,16 @@ extern const char *const source_formats[];
 /**
  * struct source_options - how a disk is to be opened
  * @format: what it is in; SOURCE_PROBE: to be found out
+ * @format_option: the option for that, where it is not -f; or NULL
+ * @only_raw: an image of a known format is refused, too, where that is found out
  * @parents: where a VHDX image's parents are
  * @alone: open a VHDX image without its parents
  * @unlocked: others may write to it meanwhile
  */
 struct source_options {
 	enum source_format format;
+	const char *format_option;
+	bool only_raw;
 	struct chain_options parents;
 	bool alone;
 	bool unlocked;

@@ -17,13 +17,43 @@ static bool is_name(const char *name)
 	return true;
 }
 
+/* Of no other does systemd know what it lies on. */
+static bool is_plain_path(const char *path)
+{
+	for (const char *p = path; *p; p++)
+		if (iscntrl((u8)*p))
+			return false;
+	while (*path) {
+		size_t length = strcspn(path += strspn(path, "/"), "/");
+
+		if (length == 2 && !strncmp(path, "..", length))
+			return false;
+		path += length;
+	}
+	return true;
+}
+
+static int check_parent(const char *where, const char *name, const char *value)
+{
+	if (!value || *value != '/' || is_plain_path(value))
+		return 0;
+	return message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s", where,
+			    name, value);
+}
+
 static int take_option(struct tab_entry *entry, const char *where,
 		       const char *name, const char *value)
 {
 	unsigned int index;
+	int code;
 
 	if (!strcmp(name, "defaults"))
 		return 0;
+	if (!strcmp(name, "parent") || !strcmp(name, "parent-dir")) {
+		code = check_parent(where, name, value);
+		if (code)
+			return code;
+	}
 	if (!strcmp(name, "noauto"))
 		entry->no_auto = true;
 	else if (!strcmp(name, "nofail"))
@@ -65,7 +95,7 @@ static char *next_field(char **text)
 	char *plain;
 
 	do
-		field = strsep(text, " \t\n");
+		field = strsep(text, " \t\r\n");
 	while (field && !*field);
 	if (!field)
 		return NULL;
@@ -94,6 +124,9 @@ static int parse(struct tab_entry *entry, const char *path)
 		code = message_fail(EX_USAGE, NULL,
 				    "%s%s: no absolute path of an image", where,
 				    entry->name);
+	else if (!is_plain_path(entry->attach.path))
+		code = message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s",
+				    where, entry->name, entry->attach.path);
 	else if (next_field(&text))
 		code = message_fail(EX_USAGE, NULL, "%s%s: a field too many",
 				    where, entry->name);
@@ -109,7 +142,8 @@ static int parse(struct tab_entry *entry, const char *path)
  * @path: of it, for messages
  * @entry: to be freed by tab_free() where there is one
  * @line: counts the lines; 0 in the beginning
- * @code: receives the exit code of a bad entry, whose error was printed, or 0
+ * @code: receives 0, or the exit code of what was bad, whose error was printed: the
+ *	entry, or where there is none, the table
  *
  * Return: whether there is one, good or bad.
  */
@@ -121,7 +155,7 @@ bool tab_next(FILE *file, const char *path, struct tab_entry *entry,
 
 	while (getline(&text, &space, file) >= 0) {
 		++*line;
-		if (strchr("#\n", text[strspn(text, " \t")]))
+		if (strchr("#\r\n", text[strspn(text, " \t")]))
 			continue;
 		*entry = (struct tab_entry){
 			.line = *line,
@@ -131,6 +165,7 @@ bool tab_next(FILE *file, const char *path, struct tab_entry *entry,
 		*code = parse(entry, path);
 		return true;
 	}
+	*code = ferror(file) ? message_fail_errno(path, "cannot read", errno) : 0;
 	free(text);
 	return false;
 }

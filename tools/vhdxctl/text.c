@@ -168,7 +168,11 @@ static size_t fold(const char *s, wint_t *c)
 		*c = 0x110000 + (u8)*s;
 		return 1;
 	}
-	*c = towlower((wint_t)v);
+	/* In Turkish I is no other case of i. */
+	if (v < 0x80)
+		*c = v >= 'A' && v <= 'Z' ? v - 'A' + 'a' : v;
+	else
+		*c = towlower((wint_t)v);
 	return length;
 }
 

@@ -73,6 +73,10 @@ _vhdxctl() {
 		_vhdxctl_words -W 'raw vhd vhdx' -- "$cur"
 		return
 		;;
+	create:-f | create:--format)
+		_vhdxctl_words -W 'raw' -- "$cur"
+		return
+		;;
 	create:-s | create:--size | create:-b | create:--block-size | create:--absolute-path | create:--log-size | \
 		convert:-b | convert:--block-size | convert:--log-size) return ;;
 	list:-o | list:--output)
@@ -95,8 +99,8 @@ _vhdxctl() {
 	dump:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
 	compact:-*) _vhdxctl_words -W '--dry-run --quiet --help' -- "$cur" ;;
 	compare:-*) _vhdxctl_words -W '--format --parent-dir --quiet --second-format --strict --help' -- "$cur" ;;
-	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
-	create:-*) _vhdxctl_words -W '--absolute-path --block-size --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
+	convert:-*) _vhdxctl_words -W '--block-size --force --format --log-size --no-sync --output-format --parent --parent-dir --physical-sector --quiet --sector --type --verbose --help' -- "$cur" ;;
+	create:-*) _vhdxctl_words -W '--absolute-path --block-size --format --from --log-size --parent --physical-sector --sector --size --type --help' -- "$cur" ;;
 	mount:-*) _vhdxctl_words -W '--options --partition --read-only --help' -- "$cur" ;;
 	umount:-*) _vhdxctl_words -W '--lazy --help' -- "$cur" ;;
 	map:-*) _vhdxctl_words -W '--chain --format --json --noheadings --parent --parent-dir --raw --help' -- "$cur" ;;

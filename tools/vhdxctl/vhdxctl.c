@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,9 @@ static const struct vhdxctl_command *const commands[] = {
 	&vhdxctl_status,
 	&vhdxctl_umount,
 };
+
+/* The exit code where what the command prints gets lost. */
+static int lost_code = EXIT_FAILURE;
 
 static const struct vhdxctl_command *find_command(const char *name)
 {
@@ -214,6 +218,8 @@ static int run(int argc, char **argv)
 	command = find_command(argv[0]);
 	if (!command)
 		return unknown_command(argv[0]);
+	if (command->trouble)
+		lost_code = command->trouble;
 	/* What getopt says begins with it. */
 	argv[0] = (char *)"vhdxctl";
 	return command->run(argc, argv);
@@ -238,14 +244,31 @@ static int (*find_name(const char *path))(int argc, char **argv)
 	return run;
 }
 
+/*
+ * A file that is opened must not get the number of one that messages are written to.
+ * What the caller closed fails when it is used, as it would have.
+ */
+static void occupy_standard_files(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			_exit(EX_TEMPFAIL);
+}
+
 int main(int argc, char **argv)
 {
 	int (*run_as)(int argc, char **argv) = run;
+	int code;
 
+	occupy_standard_files();
+	/* A write past the limit fails then, and that is said as other errors are. */
+	signal(SIGXFSZ, SIG_IGN);
 	setlocale(LC_ALL, "");
 	if (argc > 0) {
 		run_as = find_name(argv[0]);
 		argv[0] = (char *)"vhdxctl";
 	}
-	return message_close_stdout(run_as(argc, argv));
+	code = run_as(argc, argv);
+	return message_close_stdout(code, lost_code);
 }

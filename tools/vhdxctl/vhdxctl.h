@@ -11,6 +11,7 @@
  * @synopsis: its arguments, as they stand behind its name
  * @summary: one line of what it does
  * @help: its options and remarks, whole lines
+ * @trouble: the exit code where its answer is not known, or gets lost; 0: 1
  * @run: does it; argv[0] is the program's name. Returns the exit code.
  */
 struct vhdxctl_command {
@@ -18,6 +19,7 @@ struct vhdxctl_command {
 	const char *synopsis;
 	const char *summary;
 	const char *help;
+	int trouble;
 	int (*run)(int argc, char **argv);
 };
 

@@ -154,12 +154,50 @@ static int backing_resize(struct vhdx_file *file, u64 size)
 	return backing_truncate(io, size);
 }
 
+/*
+ * Past the page cache, which knows nothing of a direct write that is under way to
+ * another sector of the same page: its old data would come after it.
+ */
+static int write_zeros_directly(struct file *io, u64 offset, u64 len)
+{
+	unsigned int nr = DIV_ROUND_UP(min_t(u64, len, SZ_1M), PAGE_SIZE), i;
+	struct iov_iter iter;
+	struct bio_vec *bvec;
+	struct kiocb iocb;
+	ssize_t n = 0;
+
+	bvec = kmalloc_array(nr, sizeof(*bvec), GFP_NOIO | __GFP_NOFAIL);
+	for (i = 0; i < nr; i++)
+		bvec[i] = (struct bio_vec) {
+			.bv_page = ZERO_PAGE(0),
+			.bv_len = PAGE_SIZE,
+		};
+	init_sync_kiocb(&iocb, io);
+	iocb.ki_flags |= IOCB_DIRECT | IOCB_WRITE;
+	iocb.ki_pos = offset;
+	for (; len; len -= n) {
+		iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr,
+			      min_t(u64, len, nr * PAGE_SIZE));
+		file_start_write(io);
+		n = io->f_op->write_iter(&iocb, &iter);
+		file_end_write(io);
+		if (n <= 0)
+			break;
+	}
+	kfree(bvec);
+	return !len ? 0 : n ? n : -EIO;
+}
+
 static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
 {
 	const void *zeros = page_address(ZERO_PAGE(0));
+	int ret = -EOPNOTSUPP;
 	size_t n;
-	int ret;
 
+	if (to_backing(file)->dio)
+		ret = write_zeros_directly(backing_io(file), offset, len);
+	if (!vhdx_backing_refuses_dio(ret))
+		return ret;
 	for (; len; offset += n, len -= n) {
 		n = min_t(u64, len, PAGE_SIZE - offset_in_page(offset));
 		ret = backing_write(file, zeros, n, offset);
@@ -193,14 +231,21 @@ static int backing_allocate(struct vhdx_file *file, u64 offset, u64 len)
 	return ret;
 }
 
+static int backing_punch(struct vhdx_file *file, u64 offset, u64 len)
+{
+	if (!to_backing(file)->can_punch)
+		return -EOPNOTSUPP;
+	return backing_fallocate(backing_io(file), FALLOC_FL_PUNCH_HOLE |
+				 FALLOC_FL_KEEP_SIZE, offset, len);
+}
+
 static int backing_zero(struct vhdx_file *file, u64 offset, u64 len, bool unmap)
 {
 	struct file *io = backing_io(file);
 	int ret = -EOPNOTSUPP;
 
-	if (unmap && to_backing(file)->can_punch)
-		ret = backing_fallocate(io, FALLOC_FL_PUNCH_HOLE |
-					FALLOC_FL_KEEP_SIZE, offset, len);
+	if (unmap)
+		ret = backing_punch(file, offset, len);
 	if (ret == -EOPNOTSUPP)
 		ret = backing_fallocate(io, FALLOC_FL_ZERO_RANGE |
 					FALLOC_FL_KEEP_SIZE, offset, len);
@@ -219,6 +264,7 @@ static const struct vhdx_file_ops backing_ops = {
 	.resize = backing_resize,
 	.allocate = backing_allocate,
 	.zero = backing_zero,
+	.punch = backing_punch,
 };
 
 /* Windows refuses an image that is a sparse file. */
@@ -233,6 +279,21 @@ static bool holes_are_welcome(const struct inode *inode)
 	default:
 		return true;
 	}
+}
+
+/*
+ * May what is being written not change? Checksums are made of it on its way. btrfs has
+ * them and says so to nobody.
+ */
+static bool wants_stable_pages(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+
+	if (S_ISBLK(inode->i_mode))
+		return bdev_stable_writes(I_BDEV(inode));
+	return sb->s_iflags & SB_I_STABLE_WRITES ||
+	       sb->s_magic == BTRFS_SUPER_MAGIC ||
+	       (sb->s_bdev && bdev_stable_writes(sb->s_bdev));
 }
 
 /* Finds out what direct I/O on the file takes, if it can be done at all. */
@@ -434,6 +495,10 @@ struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 	backing->dev = stat.dev;
 	backing->ino = stat.ino;
 	backing->can_punch = holes_are_welcome(file_inode(backing->io));
+	/* A server may carry out later what it was given up on. */
+	backing->may_pad = io_inode(backing->io)->i_sb->s_type->fs_flags &
+			   FS_REQUIRES_DEV;
+	backing->stable_pages = wants_stable_pages(io_inode(backing->io));
 	backing_probe_dio(backing, &stat);
 
 	/*
@@ -558,6 +623,18 @@ bool vhdx_backing_start_write(struct kiocb *iocb, bool wait)
 	/* Another task may end it, as with kiocb_start_write(). */
 	__sb_writers_release(inode->i_sb, SB_FREEZE_WRITE);
 	return true;
+}
+
+/**
+ * vhdx_backing_may_pad() - may zeros be written around data, and is it worth it?
+ * @backing: open for writing
+ *
+ * Context: any.
+ * Return: true when first writes to what the file grew by may gain by that.
+ */
+bool vhdx_backing_may_pad(const struct vhdx_backing *backing)
+{
+	return READ_ONCE(backing->may_pad) && !READ_ONCE(zeroed_growth);
 }
 
 /**

@@ -35,6 +35,9 @@
  * @is_parent: in the chain of an image that is attached, not that one itself
  * @index: N of the /dev/vhdxN that it belongs to, or -1: not known yet
  * @can_punch: holes are welcome in it
+ * @may_pad: zeros may be written around data: what fails on its file system does
+ *	not land later, and none have failed yet
+ * @stable_pages: memory must not change while it is being written from
  * @wb_err: errors of write-back since then are ours
  * @dev: device of the file system the file is on, as stat() tells it
  * @ino: its inode number there
@@ -52,6 +55,8 @@ struct vhdx_backing {
 	bool is_parent;
 	int index;
 	bool can_punch;
+	bool may_pad;
+	bool stable_pages;
 	errseq_t wb_err;
 	dev_t dev;
 	u64 ino;
@@ -123,6 +128,7 @@ struct vhdx_queue {
  * @dying: no new openers; changed and read under the disk's open_mutex
  * @writable: attached for writing
  * @failed: the journal has given up, and that was said
+ * @settling: no commit is due any more, until requests come again
  * @discard: the disk can discard
  * @replayed: changes that the logs of the chain held when it was attached
  * @autoclear: see enum vhdx_autoclear; changed under the disk's open_mutex
@@ -135,7 +141,7 @@ struct vhdx_queue {
  * @disk: the gendisk
  * @tag_set: its requests
  * @workqueue: carries them out
- * @local_wq: carries a queue's only request out, on the CPU that it comes from
+ * @local_wq: works on the CPU that asks for them: a queue's only request, and ends
  * @journal_work: the journal's worker
  * @commit_work: has the journal commit what nobody flushes
  * @queue: one for each hardware queue
@@ -146,6 +152,7 @@ struct vhdx_device {
 	bool dying;
 	bool writable;
 	bool failed;
+	bool settling;
 	bool discard;
 	u64 replayed;
 	enum vhdx_autoclear autoclear;
@@ -170,6 +177,12 @@ vhdx_backing_of(const struct vhdx_image *image)
 	return container_of(image->file, struct vhdx_backing, file);
 }
 
+/* Direct I/O that failed so may do as buffered: file systems are pickier than they say. */
+static inline bool vhdx_backing_refuses_dio(ssize_t ret)
+{
+	return ret == -EINVAL || ret == -EOPNOTSUPP;
+}
+
 /* backing.c */
 struct vhdx_backing *vhdx_backing_open(struct file *handed, bool writable,
 				       char *error);
@@ -178,6 +191,7 @@ void vhdx_backing_set_user(struct vhdx_backing *backing, int index,
 			   bool is_parent);
 unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing);
 u64 vhdx_backing_used(const struct vhdx_backing *backing);
+bool vhdx_backing_may_pad(const struct vhdx_backing *backing);
 bool vhdx_backing_start_write(struct kiocb *iocb, bool wait);
 void vhdx_backing_end_write(struct kiocb *iocb);
 

@@ -161,7 +161,10 @@ static int vhdx_make_resize(struct vhdx_device *device,
 		vhdx_error_print(text, sizeof(text), &err);
 		vhdx_refuse(change->error, ret, "%s", text);
 	}
-	/* After a failure too: what was got for it goes back. */
+	/*
+	 * After a failure too: what was got for it goes back, but for the end of
+	 * a fixed image, which is its own.
+	 */
 	if (!vhdx_image_finish(image))
 		ret = vhdx_reopen(device, change->error) ? : ret;
 	else if (!ret)

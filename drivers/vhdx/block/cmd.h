@@ -6,6 +6,8 @@
 #ifndef VHDX_BLOCK_CMD_H
 #define VHDX_BLOCK_CMD_H
 
+#include <linux/slab.h>
+
 #include "block.h"
 
 /* Merged requests up to this many pieces of memory need no allocation. */
@@ -28,14 +30,15 @@
  * @wait: in a work of its own, which may wait for a frozen file system and for
  *	a sector bitmap to be read
  * @commit: a commit is due before the request may end
+ * @pad: the I/O writes the zeros that @write asks for too
  * @status: of the request, when it is complete
  * @ret: bytes moved, or a negative errno
  * @read: while @begun, of a read
  * @write: of anything that changes the disk
  * @flush: of a FLUSH, and of the commit at the end
  * @nr_bvecs: in @bvec
- * @bvec: the request's memory when it is of several bios: @inline_bvec, or
- *	allocated; or NULL
+ * @bvec: the request's memory when it is of several bios, or with @pad:
+ *	@inline_bvec, or allocated; or NULL
  * @inline_bvec: see there
  */
 struct vhdx_cmd {
@@ -53,6 +56,7 @@ struct vhdx_cmd {
 	bool buffered;
 	bool wait;
 	bool commit;
+	bool pad;
 	blk_status_t status;
 	long ret;
 	union {
@@ -80,6 +84,13 @@ static inline u64 vhdx_cmd_pos(struct vhdx_cmd *cmd)
 {
 	return ((u64)blk_rq_pos(blk_mq_rq_from_pdu(cmd)) << SECTOR_SHIFT) +
 	       cmd->done;
+}
+
+static inline void vhdx_cmd_free_bvecs(struct vhdx_cmd *cmd)
+{
+	if (cmd->bvec != cmd->inline_bvec)
+		kfree(cmd->bvec);
+	cmd->bvec = NULL;
 }
 
 /* request.c */

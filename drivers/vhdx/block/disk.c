@@ -99,7 +99,11 @@ static bool vhdx_backing_can_dio(const struct vhdx_backing *backing,
 	       backing->dio_mem_align <= PAGE_SIZE;
 }
 
-/* The memory of a request is handed to any file of the chain as it is. */
+/*
+ * The memory of a request is handed to any file of the chain as it is, in pieces that
+ * may end at any page. None may end inside of what the file takes: refused, it goes
+ * through the page cache, which knows nothing of direct writes to the same page.
+ */
 static u32 vhdx_device_mem_align(const struct vhdx_device *device)
 {
 	const struct vhdx_backing *backing;
@@ -109,9 +113,17 @@ static u32 vhdx_device_mem_align(const struct vhdx_device *device)
 	for (image = device->image; image; image = image->parent) {
 		backing = vhdx_backing_of(image);
 		if (backing->dio)
-			align = max(align, backing->dio_mem_align);
+			align = max3(align, backing->dio_mem_align,
+				     backing->dio_offset_align);
 	}
 	return align;
+}
+
+/* The file gets the pages of those who write, and not copies of them. */
+static bool vhdx_device_wants_stable_pages(const struct vhdx_device *device)
+{
+	return device->writable && device->backing->dio &&
+	       device->backing->stable_pages;
 }
 
 static void vhdx_device_limits(const struct vhdx_device *device,
@@ -137,6 +149,8 @@ static void vhdx_device_limits(const struct vhdx_device *device,
 	lim->max_segment_size = UINT_MAX;
 	if (device->writable) {
 		compat_lim_write_cache(lim);
+		if (vhdx_device_wants_stable_pages(device))
+			compat_lim_stable_writes(lim);
 		lim->max_write_zeroes_sectors = SZ_1G >> SECTOR_SHIFT;
 	}
 	if (device->discard) {
@@ -287,6 +301,8 @@ struct vhdx_device *vhdx_device_create(int index, unsigned int flags,
 		     image->metadata.virtual_disk_size >> SECTOR_SHIFT);
 	if (flags & VHDX_ATTACH_NO_PART_SCAN)
 		device->disk->flags |= GENHD_FL_NO_PART;
+	if (vhdx_device_wants_stable_pages(device))
+		compat_disk_stable_writes(device->disk);
 	if (device->writable)
 		compat_disk_write_cache(device->disk);
 	else
@@ -391,13 +407,18 @@ static void vhdx_device_announce(const struct vhdx_device *device)
 		parents == 1 ? "" : "s");
 	trace_vhdx_attach(device->index, device->writable,
 			  device->backing->dio, parents, device->replayed);
-	for (image = device->image; image; image = image->parent)
+	for (image = device->image; image; image = image->parent) {
+		if (image->counts.cut)
+			pr_warn("vhdx%d: %pD4 ends before the data of %llu blocks does: it reads as zeros\n",
+				device->index, vhdx_backing_of(image)->io,
+				image->counts.cut);
 		if (image->log.dirty)
 			pr_info("vhdx%d: log of %pD4 replayed%s: %u entries, %llu descriptors\n",
 				device->index, vhdx_backing_of(image)->io,
 				vhdx_backing_of(image)->writable ?
 				"" : " in memory", image->log.sequence.count,
 				image->log.descriptors);
+	}
 }
 
 /**

@@ -17,7 +17,9 @@
  *
  * What cannot end in the context of its completion goes onto a second list of
  * the queue, for a work that ends all that has come there: a work for each would
- * cost more than what is left to do. Nothing of that waits for a file.
+ * cost more than what is left to do. Nothing of that waits for a file. The work is
+ * one of the CPU's own, as those are in which file systems end direct writes: the
+ * same thread goes on with it, and no other has to be woken up.
  *
  * What blocks until it is done is a work of its own, or one slow request would
  * hold up all others: buffered I/O, discard and write zeroes (clear.c), what
@@ -54,10 +56,10 @@
 #include "trace.h"
 
 /*
- * Each request, each queue's two and the journal: were all requests to wait for a
+ * Each request, each queue's own and the journal: were all requests to wait for a
  * file system, reads that need not would still have a thread.
  */
-#define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 2) * VHDX_MAX_QUEUES + 1)
+#define VHDX_MAX_WORKS	((VHDX_QUEUE_DEPTH + 1) * VHDX_MAX_QUEUES + 1)
 
 /* So many requests in a row that were alone, and the queue is used at depth 1. */
 #define VHDX_ALONE		4U
@@ -109,9 +111,7 @@ static void vhdx_cmd_error(struct vhdx_cmd *cmd, int ret)
  */
 void vhdx_cmd_complete(struct vhdx_cmd *cmd, int ret)
 {
-	if (cmd->bvec != cmd->inline_bvec)
-		kfree(cmd->bvec);
-	cmd->bvec = NULL;
+	vhdx_cmd_free_bvecs(cmd);
 	/* A quota or the file system's limit is a full disk to a guest. */
 	if (ret == -EDQUOT || ret == -EFBIG)
 		ret = -ENOSPC;
@@ -207,7 +207,7 @@ void vhdx_cmd_queue_end(struct vhdx_cmd *cmd)
 	struct vhdx_queue *queue = vhdx_cmd_queue(cmd);
 
 	if (llist_add(&cmd->node, &queue->ended))
-		queue_work(queue->device->workqueue, &queue->ended_work);
+		queue_work(queue->device->local_wq, &queue->ended_work);
 }
 
 static void vhdx_queue_run(struct llist_head *head)
@@ -326,6 +326,7 @@ static void vhdx_queue_request(struct vhdx_queue *queue, struct request *rq)
 	cmd->begun = false;
 	cmd->wait = false;
 	cmd->commit = false;
+	cmd->pad = false;
 	cmd->buffered = !queue->device->backing->dio;
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
@@ -423,6 +424,8 @@ static void vhdx_image_kick(struct vhdx_image *image)
  */
 void vhdx_device_changed(struct vhdx_device *device)
 {
+	if (READ_ONCE(device->settling))
+		return;
 	queue_delayed_work(system_freezable_wq, &device->commit_work,
 			   VHDX_COMMIT_DELAY);
 }
@@ -543,12 +546,17 @@ int vhdx_requests_call(struct vhdx_device *device,
 /* When no request is left: nobody calls image/ any more. */
 static void vhdx_requests_settle(struct vhdx_device *device)
 {
+	/*
+	 * A commit that fails asks for another one, which must not come from
+	 * outside to a queue that is being drained, however long that takes.
+	 */
+	WRITE_ONCE(device->settling, true);
 	cancel_delayed_work_sync(&device->commit_work);
 	do {
 		/* A work may still be returning from its last request. */
 		drain_workqueue(device->local_wq);
 		drain_workqueue(device->workqueue);
-		/* A commit that has failed asks for another one. */
+		/* Who had looked before may have asked all the same. */
 	} while (cancel_delayed_work_sync(&device->commit_work) ||
 		 work_busy(&device->journal_work));
 }
@@ -628,6 +636,7 @@ int vhdx_requests_hold(struct vhdx_device *device)
  */
 void vhdx_requests_release(struct vhdx_device *device)
 {
+	WRITE_ONCE(device->settling, false);
 	/* Asked for before, or not done for want of space. */
 	if (device->writable)
 		vhdx_device_changed(device);

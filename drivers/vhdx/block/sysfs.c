@@ -168,6 +168,16 @@ static ssize_t file_size_emit(const struct vhdx_image *image, char *buf)
 }
 VHDX_IMAGE_ATTR(file_size);
 
+static ssize_t cut_blocks_emit(const struct vhdx_image *image, char *buf)
+{
+	u64 count = 0;
+
+	for (; image; image = image->parent)
+		count += image->counts.cut;
+	return sysfs_emit(buf, "%llu\n", count);
+}
+VHDX_IMAGE_ATTR(cut_blocks);
+
 static ssize_t new_blocks_emit(const struct vhdx_image *image, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(image->stats.new_blocks));
@@ -246,6 +256,7 @@ static struct attribute *vhdx_device_attrs[] = {
 	&dev_attr_log_state.attr,
 	&dev_attr_allocated.attr,
 	&dev_attr_file_size.attr,
+	&dev_attr_cut_blocks.attr,
 	&dev_attr_replayed.attr,
 	&dev_attr_new_blocks.attr,
 	&dev_attr_commits.attr,

@@ -16,10 +16,13 @@
  * Behind the end of the file a read finds zeros (the last block of a file may be
  * cut short); but a file that ends sooner than it did at attach has lost data,
  * and the read fails.
+ *
+ * Zeros around the data that image/ asks for are written by the same I/O. What fails
+ * with them, or is done in part, is done once more without, and nothing is padded any
+ * more: a host that is full, broken or picky is not asked for more than it must.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/slab.h>
 #include <linux/uio.h>
 
 #include "cmd.h"
@@ -120,6 +123,8 @@ static bool map_write(struct vhdx_cmd *cmd)
 	write->length = rest_of(cmd);
 	write->wait = cmd->wait;
 	write->fua = rq->cmd_flags & REQ_FUA;
+	write->may_pad = !cmd->done && !cmd->buffered &&
+			 vhdx_backing_may_pad(vhdx_backing_of(image));
 	write->resume = vhdx_cmd_resume;
 	ret = vhdx_write_begin(image, write);
 	/* Parked, it may be under way again by now. */
@@ -135,6 +140,7 @@ static bool map_write(struct vhdx_cmd *cmd)
 	}
 	cmd->begun = true;
 	cmd->zero = false;
+	cmd->pad = write->pad_before || write->pad_after;
 	cmd->left = write->extent.length;
 	cmd->image = image;
 	cmd->offset = write->extent.offset;
@@ -174,15 +180,35 @@ static bool may_end_anywhere(struct vhdx_cmd *cmd)
 	       (vhdx_write_is_overwrite(&cmd->write) && !cmd->commit);
 }
 
-/* One list of all the memory of a request of several bios, if there can be. */
+static unsigned int add_zeros(struct bio_vec *bvec, unsigned int bytes)
+{
+	unsigned int i;
+
+	for (i = 0; bytes; i++) {
+		bvec[i] = (struct bio_vec){
+			.bv_page = ZERO_PAGE(0),
+			.bv_len = min_t(unsigned int, bytes, PAGE_SIZE),
+		};
+		bytes -= bvec[i].bv_len;
+	}
+	return i;
+}
+
+/*
+ * One list of all the memory of a request of several bios, with the zeros around
+ * it, if there can be.
+ */
 static void gather_bvecs(struct vhdx_cmd *cmd)
 {
+	unsigned int before = cmd->pad ? cmd->write.pad_before : 0;
+	unsigned int after = cmd->pad ? cmd->write.pad_after : 0;
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct req_iterator iter;
 	struct bio_vec bv;
-	unsigned int i = 0;
+	unsigned int i;
 
-	cmd->nr_bvecs = 0;
+	cmd->nr_bvecs = DIV_ROUND_UP(before, PAGE_SIZE) +
+			DIV_ROUND_UP(after, PAGE_SIZE);
 	rq_for_each_bvec(bv, rq, iter)
 		cmd->nr_bvecs++;
 
@@ -195,13 +221,22 @@ static void gather_bvecs(struct vhdx_cmd *cmd)
 	if (!cmd->bvec)
 		return;
 
+	i = add_zeros(cmd->bvec, before);
 	rq_for_each_bvec(bv, rq, iter)
 		cmd->bvec[i++] = bv;
+	add_zeros(cmd->bvec + i, after);
+}
+
+/* Bytes of zeros that the I/O writes besides. */
+static unsigned int padding(struct vhdx_cmd *cmd)
+{
+	return cmd->pad ? cmd->write.pad_before + cmd->write.pad_after : 0;
 }
 
 /*
  * Makes an iterator over the memory for the next bytes of the request, as many
- * of cmd->left as can be had at once, and leaves their number in cmd->asked.
+ * of cmd->left as can be had at once, and leaves their number in cmd->asked. With
+ * cmd->pad that is all of the request, between its zeros.
  */
 static void make_iter(struct vhdx_cmd *cmd, struct iov_iter *iter)
 {
@@ -214,14 +249,15 @@ static void make_iter(struct vhdx_cmd *cmd, struct iov_iter *iter)
 	struct bio_vec bv;
 	size_t skip;
 
-	if (bio != rq->biotail && !cmd->bvec)
+	if (!cmd->bvec && (cmd->pad || bio != rq->biotail))
 		gather_bvecs(cmd);
+	cmd->pad &= !!cmd->bvec;
 
 	cmd->asked = cmd->left;
 	skip = cmd->done;
 	if (cmd->bvec) {
 		iov_iter_bvec(iter, direction, cmd->bvec, cmd->nr_bvecs,
-			      blk_rq_bytes(rq));
+			      blk_rq_bytes(rq) + padding(cmd));
 	} else {
 		for (; skip >= bio->bi_iter.bi_size; bio = bio->bi_next)
 			skip -= bio->bi_iter.bi_size;
@@ -238,7 +274,7 @@ static void make_iter(struct vhdx_cmd *cmd, struct iov_iter *iter)
 				   bio->bi_iter.bi_size - skip);
 	}
 	iov_iter_advance(iter, skip);
-	iov_iter_truncate(iter, cmd->asked);
+	iov_iter_truncate(iter, cmd->asked + padding(cmd));
 }
 
 static void advance(struct vhdx_cmd *cmd, unsigned int bytes)
@@ -287,11 +323,30 @@ static int account(struct vhdx_cmd *cmd)
 	return 0;
 }
 
-/* Both who submitted the I/O and its completion are through. */
-static void end_io(struct vhdx_cmd *cmd)
+/* False: not all of it was done, and the data is to be written by itself. */
+static bool end_padding(struct vhdx_cmd *cmd)
 {
-	if (cmd->ret == -EINVAL && !cmd->buffered) {
-		/* A file system may be pickier than it says. */
+	bool done = cmd->ret == cmd->asked + padding(cmd);
+
+	if (!done)
+		WRITE_ONCE(vhdx_backing_of(cmd->image)->may_pad, false);
+	cmd->ret = done ? cmd->asked : 0;
+	cmd->pad = false;
+	vhdx_cmd_free_bvecs(cmd);
+	return done;
+}
+
+/*
+ * Both who submitted the I/O and its completion are through. Where the former is the
+ * last it may sleep, and needs no work for that.
+ */
+static void end_io(struct vhdx_cmd *cmd, bool may_sleep)
+{
+	if (cmd->pad && !end_padding(cmd)) {
+		vhdx_cmd_queue_work(cmd);
+		return;
+	}
+	if (vhdx_backing_refuses_dio(cmd->ret) && !cmd->buffered) {
 		cmd->buffered = true;
 		cmd->ret = 0;
 		vhdx_cmd_queue_work(cmd);
@@ -302,18 +357,21 @@ static void end_io(struct vhdx_cmd *cmd)
 		vhdx_cmd_queue_work(cmd);
 		return;
 	}
-	if (!may_end_anywhere(cmd)) {
+	if (!may_sleep && !may_end_anywhere(cmd)) {
 		vhdx_cmd_queue_end(cmd);
 		return;
 	}
 	vhdx_cmd_end_extent(cmd, cmd->ret);
-	vhdx_cmd_complete(cmd, cmd->ret);
+	if (cmd->ret)
+		vhdx_cmd_complete(cmd, cmd->ret);
+	else
+		finish(cmd);
 }
 
-static void put(struct vhdx_cmd *cmd)
+static void put(struct vhdx_cmd *cmd, bool may_sleep)
 {
 	if (atomic_dec_and_test(&cmd->ref))
-		end_io(cmd);
+		end_io(cmd, may_sleep);
 }
 
 /* ->ki_complete; in any context. */
@@ -324,7 +382,7 @@ static void io_complete(struct kiocb *iocb, long ret)
 	if (is_write(cmd))
 		vhdx_backing_end_write(iocb);
 	cmd->ret = ret;
-	put(cmd);
+	put(cmd, false);
 }
 
 static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
@@ -336,7 +394,7 @@ static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
 	/* The flags are our own; the file's are the business of its users. */
 	cmd->iocb = (struct kiocb) {
 		.ki_filp = file,
-		.ki_pos = cmd->offset,
+		.ki_pos = cmd->offset - (cmd->pad ? cmd->write.pad_before : 0),
 		.ki_ioprio = req_get_ioprio(blk_mq_rq_from_pdu(cmd)),
 	};
 	if (!cmd->buffered) {
@@ -364,7 +422,7 @@ static void submit(struct vhdx_cmd *cmd, struct iov_iter *iter)
 	}
 	if (ret != -EIOCBQUEUED)
 		io_complete(&cmd->iocb, ret);
-	put(cmd);
+	put(cmd, true);
 }
 
 /* Where the last extent has ended, finds the next. False: not now, or never. */

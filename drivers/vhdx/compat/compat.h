@@ -43,7 +43,7 @@ static inline struct gendisk *compat_open_disk(struct gendisk *disk)
 #define COMPAT_RELEASE_ARGS	struct gendisk *disk
 #endif
 
-/* A volatile cache and FUA: said with the limits, or to the queue. */
+/* What a queue is like: said with the limits, or to the queue. */
 #ifdef COMPAT_OLD_QUEUE_FEATURES
 static inline void compat_lim_write_cache(struct queue_limits *lim)
 {
@@ -53,6 +53,15 @@ static inline void compat_disk_write_cache(struct gendisk *disk)
 {
 	blk_queue_write_cache(disk->queue, true, true);
 }
+
+static inline void compat_lim_stable_writes(struct queue_limits *lim)
+{
+}
+
+static inline void compat_disk_stable_writes(struct gendisk *disk)
+{
+	blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, disk->queue);
+}
 #else
 static inline void compat_lim_write_cache(struct queue_limits *lim)
 {
@@ -60,6 +69,15 @@ static inline void compat_lim_write_cache(struct queue_limits *lim)
 }
 
 static inline void compat_disk_write_cache(struct gendisk *disk)
+{
+}
+
+static inline void compat_lim_stable_writes(struct queue_limits *lim)
+{
+	lim->features |= BLK_FEAT_STABLE_WRITES;
+}
+
+static inline void compat_disk_stable_writes(struct gendisk *disk)
 {
 }
 #endif

@@ -130,6 +130,40 @@ bool vhdx_bat_entry_has_space(u64 entry)
 	}
 }
 
+/**
+ * vhdx_bat_entry_is_cut - does a block lack data that the disk has
+ * @geo: of the image
+ * @index: into the BAT
+ * @entry: a payload or sector bitmap entry that vhdx_bat_entry_check() passed
+ * @file_size: bytes
+ *
+ * What the last block has for behind the end of the disk, writers leave out, and
+ * nothing is lost with it. A PARTIALLY_PRESENT block counts as whole.
+ *
+ * Context: any.
+ * Return: true when some of it lies past the end of the file.
+ */
+bool vhdx_bat_entry_is_cut(const struct vhdx_geometry *geo, u64 index, u64 entry,
+			   u64 file_size)
+{
+	const bool bitmap = vhdx_bat_index_is_bitmap(geo, index);
+	const u32 shift = bitmap ?
+		VHDX_SECTORS_PER_CHUNK_SHIFT + geo->sector_shift :
+		geo->block_shift;
+	const u64 start = (bitmap ? vhdx_bat_chunk(geo, index) :
+				    vhdx_bat_payload_block(geo, index)) << shift;
+	u64 length;
+
+	if (vhdx_bat_state(entry) < VHDX_PAYLOAD_FULLY_PRESENT ||
+	    start >= geo->disk_size)
+		return false;
+	length = min(geo->disk_size - start, 1ULL << shift);
+	if (bitmap)
+		length = (length + (8ULL << geo->sector_shift) - 1) >>
+			 (geo->sector_shift + 3);
+	return vhdx_bat_offset(entry) + length > file_size;
+}
+
 /* NULL, or what is wrong with the entry's state. */
 static const char *check_state(const struct vhdx_geometry *geo, bool bitmap,
 			       unsigned int state)

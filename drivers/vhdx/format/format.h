@@ -360,6 +360,8 @@ static inline u64 vhdx_bat_offset(u64 entry)
 }
 
 bool vhdx_bat_entry_has_space(u64 entry);
+bool vhdx_bat_entry_is_cut(const struct vhdx_geometry *geo, u64 index, u64 entry,
+			   u64 file_size);
 int vhdx_bat_entry_check(const struct vhdx_geometry *geo, u64 index, u64 entry,
 			 u64 entry_offset, u64 file_size,
 			 struct vhdx_error *err);

@@ -471,6 +471,23 @@ bool vhdx_bitmap_page_is_full(const struct vhdx_bitmap_page *page, u64 sector,
 }
 
 /**
+ * vhdx_bitmap_page_is_empty() - are none of some sectors in this file
+ * @page: pinned
+ * @sector: the first
+ * @sectors: how many; those that are not the page's are left out
+ *
+ * Context: under map_sem and the lock of the shard of the block.
+ */
+bool vhdx_bitmap_page_is_empty(const struct vhdx_bitmap_page *page, u64 sector,
+			       u64 sectors)
+{
+	u32 first, end;
+
+	return !clip(page, sector, sectors, &first, &end) ||
+	       find_next_bit_le(page->bits, end, first) == end;
+}
+
+/**
  * vhdx_image_cached() - memory that an image could do without
  * @img: open
  *

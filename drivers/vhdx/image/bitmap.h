@@ -65,5 +65,7 @@ bool vhdx_bitmap_page_fill(struct vhdx_bitmap_page *page, u64 sector,
 			   u64 sectors, bool present);
 bool vhdx_bitmap_page_is_full(const struct vhdx_bitmap_page *page, u64 sector,
 			      u64 sectors);
+bool vhdx_bitmap_page_is_empty(const struct vhdx_bitmap_page *page, u64 sector,
+			       u64 sectors);
 
 #endif

@@ -119,13 +119,34 @@ static int claim_block(struct load *load, u64 index, u64 entry,
 	return 0;
 }
 
+/* No rule of its own, and no one is kept from what is left. */
+static int check_cut(struct load *load, u64 index, u64 entry, u64 entry_offset,
+		     struct vhdx_error *err)
+{
+	struct vhdx_image *img = load->img;
+
+	if (!vhdx_bat_entry_is_cut(&img->geometry, index, entry, img->size))
+		return 0;
+	img->counts.cut++;
+	if (!load->report)
+		return 0;
+	vhdx_fail_value(err, -EUCLEAN,
+			vhdx_bat_index_is_bitmap(&img->geometry, index) ?
+			"sector bitmap BAT entry" : "payload BAT entry",
+			"FileOffsetMB", entry_offset, entry,
+			"the file ends before the data of the block does");
+	return problem(load, VHDX_FINDING_BAT_CUT, err);
+}
+
 static void count_entry(struct load *load, u64 index, u64 entry)
 {
+	const struct vhdx_geometry *geo = &load->img->geometry;
 	struct vhdx_bat_counts *counts = &load->img->counts;
 
-	if (vhdx_bat_index_is_bitmap(&load->img->geometry, index)) {
+	if (vhdx_bat_index_is_bitmap(geo, index)) {
 		counts->bitmap += vhdx_bat_state(entry) == VHDX_BITMAP_PRESENT;
-	} else if (vhdx_bat_state(entry)) {
+	} else if (vhdx_bat_state(entry) &&
+		   vhdx_bat_payload_block(geo, index) < geo->payload_blocks) {
 		counts->payload[vhdx_bat_state(entry)]++;
 		load->present++;
 	}
@@ -147,6 +168,8 @@ static int check_entry(struct load *load, u64 index, u64 entry,
 	ret = check_partial(load, index, entry, entry_offset, err);
 	if (!ret && vhdx_bat_entry_has_space(entry))
 		ret = claim_block(load, index, entry, entry_offset, err);
+	if (!ret)
+		ret = check_cut(load, index, entry, entry_offset, err);
 	if (!ret)
 		count_entry(load, index, entry);
 	return ret;

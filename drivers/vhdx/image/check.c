@@ -3,8 +3,8 @@
  * A check of all that an image says of itself (MS-VHDX chapter 2): what
  * vhdx_image_open() demands, in the same order and by the same functions, but
  * going on behind a problem as far as there is something to go by. What opens may
- * have notes, leaks and a log to be replayed, and nothing else; what does not open
- * has a finding that says why.
+ * have notes, leaks, a log to be replayed and data past the end of the file, and
+ * nothing else; what does not open has a finding that says why.
  *
  * An image is hostile. Of each name only some findings are told of, the others
  * are counted; memory is what an open of the same image takes.
@@ -48,6 +48,7 @@ static const char *const texts[VHDX_FINDINGS] = {
 	[VHDX_FINDING_BAT_ENTRY] = "bat-entry",
 	[VHDX_FINDING_BAT_OVERLAP] = "bat-overlap",
 	[VHDX_FINDING_BAT_NO_BITMAP] = "bat-no-bitmap",
+	[VHDX_FINDING_BAT_CUT] = "bat-cut",
 	[VHDX_FINDING_BAT_OLD_STATE] = "bat-old-state",
 	[VHDX_FINDING_BAT_UNUSED_OFFSET] = "bat-unused-offset",
 	[VHDX_FINDING_BITMAP_PAST_END] = "bitmap-past-end",

@@ -42,6 +42,7 @@ enum vhdx_finding_name {
 	VHDX_FINDING_BAT_ENTRY,
 	VHDX_FINDING_BAT_OVERLAP,
 	VHDX_FINDING_BAT_NO_BITMAP,
+	VHDX_FINDING_BAT_CUT,
 	VHDX_FINDING_BAT_OLD_STATE,
 	VHDX_FINDING_BAT_UNUSED_OFFSET,
 	VHDX_FINDING_BITMAP_PAST_END,
@@ -52,7 +53,8 @@ enum vhdx_finding_name {
 
 /**
  * enum vhdx_finding_kind - what a finding means
- * @VHDX_KIND_CORRUPT: the image is damaged or breaks a rule: it does not open
+ * @VHDX_KIND_CORRUPT: the image is damaged or breaks a rule: it does not open; but
+ *	with nothing else than VHDX_FINDING_BAT_CUT it does
  * @VHDX_KIND_UNSUPPORTED: valid, but needs what this code lacks
  * @VHDX_KIND_LOG: the log is to be replayed
  * @VHDX_KIND_LEAK: space that nothing uses
@@ -96,7 +98,8 @@ struct vhdx_report {
  * @payload_blocks: of the disk
  * @present_blocks: of those, FULLY_PRESENT or PARTIALLY_PRESENT
  * @block_size: bytes
- * @end: where the last structure or block ends, bytes
+ * @end: where the last structure or block ends, bytes; of a block that counts whole,
+ *	and so can be more than @file_size
  * @leaked: bytes
  * @file_size: bytes
  * @has_parent: a differencing image

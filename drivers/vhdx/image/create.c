@@ -141,8 +141,8 @@ static int add_locator(struct creation *c)
 	if (length < 0)
 		return vhdx_fail(c->err, length, "parent locator", NULL,
 				 c->metadata_offset + c->metadata_length,
-				 length == -EILSEQ ? "a path is not UTF-8" :
-						     "a path is too long");
+				 vhdx_items_reason(length,
+						   "the parent cannot be flushed"));
 	item.length = length;
 	return add_item(c, &item);
 }

@@ -9,7 +9,9 @@
  * of writes holds that:
  *
  * First change. A new FileWriteGuid is stable in both headers before anything of
- * the file is touched, as in journal.c.
+ * the file is touched, as in journal.c. Where a guest can see what changes, a new
+ * DataWriteGuid is, before a header names the entries; and no sooner than when all
+ * that may find no space has been done, since it takes the parent from all children.
  *
  * The entries, one or several, are flushed before a header has their LogGuid. So a
  * header that names them names all of them, and until then none counts: the whole
@@ -128,7 +130,10 @@ void vhdx_edit_free(struct vhdx_edit *edit)
  *
  * Before anything is written to the file by hand. vhdx_edit_place() and
  * vhdx_edit_commit() see to it by themselves where no guest can see what follows.
- * Only the first call of an open image does anything.
+ * Of an open image only the first call does anything, and the first with @visible.
+ *
+ * A new DataWriteGuid is the end of all children. So it comes when the rest has
+ * succeeded: the caller asks for it when all that can fail for want of space is done.
  *
  * Context: process context, may sleep; writes and flushes the file.
  * Return: 0 or a negative errno. MS-VHDX 2.2.2.
@@ -136,10 +141,17 @@ void vhdx_edit_free(struct vhdx_edit *edit)
 int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible)
 {
 	struct vhdx_journal *j = edit->img->journal;
+	int ret = j->failed;
 
-	if (j->failed || j->changed)
-		return j->failed;
-	return vhdx_journal_first_change(j, visible);
+	if (!ret && !j->changed)
+		ret = vhdx_journal_first_change(j, false);
+	if (ret || !visible || j->data_guid_changed)
+		return ret;
+	ret = vhdx_journal_change_guids(j, true);
+	/* A header may lie in a hole; the other slot is whole. */
+	if (ret && !vhdx_is_no_space(ret))
+		vhdx_journal_latch(j, ret);
+	return ret;
 }
 
 /**

@@ -26,6 +26,7 @@ static void offer(struct vhdx_journal *j, u64 offset, u64 length)
 
 	run->offset = offset;
 	run->length = length;
+	run->hole = false;
 	if (length < 1ULL << j->img->geometry.block_shift)
 		vhdx_space_add_part(j->img->space, run);
 	else
@@ -49,8 +50,11 @@ int vhdx_journal_grow(struct vhdx_journal *j, u64 length)
 	int ret;
 
 	ret = img->file->ops->allocate(img->file, img->file_size, length);
-	if (ret == -EOPNOTSUPP)
+	if (ret == -EOPNOTSUPP) {
+		/* A hole: the host has nothing there that a write converts. */
+		WRITE_ONCE(j->fresh_from, U64_MAX);
 		ret = img->file->ops->resize(img->file, size);
+	}
 	if (!ret)
 		ret = flush(j);
 	if (ret)
@@ -219,6 +223,17 @@ int vhdx_journal_refill(struct vhdx_journal *j)
 	return vhdx_space_fresh(space) ? 0 : ret;
 }
 
+/* What the host does not take back is zeroed where it is. */
+static int clear_run(struct vhdx_journal *j, struct vhdx_run *run)
+{
+	struct vhdx_file *file = j->img->file;
+
+	run->hole = !j->img->metadata.leave_blocks_allocated &&
+		    !file->ops->punch(file, run->offset, run->length);
+	return run->hole ? 0 : file->ops->zero(file, run->offset, run->length,
+					       false);
+}
+
 /**
  * vhdx_journal_recycle() - make fresh runs of those that were freed
  * @j: the journal
@@ -233,9 +248,8 @@ int vhdx_journal_refill(struct vhdx_journal *j)
  */
 bool vhdx_journal_recycle(struct vhdx_journal *j)
 {
-	bool unmap = !j->img->metadata.leave_blocks_allocated;
 	struct vhdx_run *run, *next;
-	LIST_HEAD(punched);
+	LIST_HEAD(cleared);
 	u32 n = 0;
 
 	if (READ_ONCE(j->failed))
@@ -258,19 +272,18 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 	list_for_each_entry_safe(run, next, &j->draining, link) {
 		if (n++ == BATCH)
 			break;
-		list_move_tail(&run->link, &punched);
+		list_move_tail(&run->link, &cleared);
 		/* Not zero, so not fresh: it is a gap from the next attach on. */
-		if (j->img->file->ops->zero(j->img->file, run->offset,
-					    run->length, unmap)) {
+		if (clear_run(j, run)) {
 			list_del(&run->link);
 			kfree(run);
 		}
 	}
 	if (flush(j)) {
-		list_splice_tail_init(&punched, &j->draining);
+		list_splice_tail_init(&cleared, &j->draining);
 		return true;
 	}
-	list_for_each_entry_safe(run, next, &punched, link) {
+	list_for_each_entry_safe(run, next, &cleared, link) {
 		list_del(&run->link);
 		vhdx_space_add_fresh(j->img->space, run);
 	}
@@ -329,9 +342,9 @@ static int punch_gaps(struct vhdx_journal *j)
 		offset = vhdx_space_next_gap(img->space, from, end, &length);
 		if (offset == U64_MAX)
 			return 0;
-		ret = img->file->ops->zero(img->file, offset, length, true);
+		ret = img->file->ops->punch(img->file, offset, length);
 		if (ret)
-			return ret;
+			return ret == -EOPNOTSUPP ? 0 : ret;
 	}
 }
 

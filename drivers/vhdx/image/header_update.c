@@ -84,7 +84,10 @@ int vhdx_journal_change_guids(struct vhdx_journal *j, bool visible)
 	ret = vhdx_journal_flush(j);
 	if (ret)
 		return ret;
-	return update_headers(j, &header);
+	ret = update_headers(j, &header);
+	if (!ret && visible)
+		j->data_guid_changed = true;
+	return ret;
 }
 
 static int make_log(struct vhdx_journal *j)

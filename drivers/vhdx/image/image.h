@@ -43,10 +43,13 @@ struct vhdx_log_info {
  * struct vhdx_bat_counts - BAT entries by state
  * @payload: index is the state (enum vhdx_payload_state)
  * @bitmap: sector bitmap blocks present
+ * @cut: blocks of both kinds that the file was too short for at open: what it lacks
+ *	of them reads as zeros
  */
 struct vhdx_bat_counts {
 	u64 payload[8];
 	u64 bitmap;
+	u64 cut;
 };
 
 /**
@@ -267,6 +270,7 @@ enum vhdx_write_want {
 	VHDX_WANT_COMMIT,	/* room in the next log entry */
 	VHDX_WANT_SPACE,	/* a fresh run */
 	VHDX_WANT_MEMORY,	/* nothing: it goes on at once, with more memory */
+	VHDX_WANT_PAD,		/* the end of a write that pads the same place */
 	VHDX_WANT_ANY,
 };
 
@@ -278,9 +282,14 @@ enum vhdx_write_want {
  * @hint: with @in_place, a discard: the parent may stay where it is seen
  * @fua: say in @durable whether the mapping is
  * @wait: the file may be read for it
- * @resume: called from the worker when a parked write may try again
+ * @may_pad: the caller could write zeros on both sides of the data
+ * @resume: called when a parked write may try again, from the worker or from the
+ *	end of another write
  * @extent: where the data goes (out)
  * @durable: the data's own flush is all that is missing (out, with @fua)
+ * @pad_before: bytes in front of the extent that the I/O which writes the data had
+ *	better zero, and need not (out, with @may_pad)
+ * @pad_after: likewise, behind it
  */
 struct vhdx_write {
 	u64 pos;
@@ -289,9 +298,12 @@ struct vhdx_write {
 	bool hint;
 	bool fua;
 	bool wait;
+	bool may_pad;
 	void (*resume)(struct vhdx_write *write);
 	struct vhdx_extent extent;
 	bool durable;
+	u32 pad_before;
+	u32 pad_after;
 	/* private to image/ */
 	enum vhdx_write_want want;
 	int error;
@@ -299,7 +311,8 @@ struct vhdx_write {
 	u32 want_room;
 	unsigned int io;
 	struct vhdx_allocation *allocation;
-	struct list_head link;
+	struct list_head link;		/* parked, waiting, or of the allocation */
+	struct list_head waiting;	/* for the end of the padding */
 };
 
 /**

@@ -18,6 +18,23 @@ static void print_linkage(char *text, const guid_t *guid)
 }
 
 /**
+ * vhdx_items_identity() - which DataWriteGuid an image has, and will have after a cut
+ * @img: open
+ * @guid: receives it
+ *
+ * Who wrote it may have been killed before the flush: a link to one that is in a
+ * cache only would be broken by a power cut.
+ *
+ * Context: process context, may sleep; flushes the file.
+ * Return: 0 or what flushing answered.
+ */
+int vhdx_items_identity(const struct vhdx_image *img, guid_t *guid)
+{
+	*guid = vhdx_image_header(img)->data_write_guid;
+	return img->file->ops->flush(img->file);
+}
+
+/**
  * vhdx_items_locator() - the parent locator of an image
  * @parent: its parent, open
  * @relative_path: from the image's folder to @parent's file, as Windows writes it,
@@ -25,9 +42,9 @@ static void print_linkage(char *text, const guid_t *guid)
  * @absolute_path: likewise, with its drive; NULL for none
  * @buf: receives VHDX_MAX_NEW_LOCATOR bytes at most
  *
- * Context: any.
- * Return: bytes of the item; -EILSEQ: a path is not UTF-8; -ENAMETOOLONG.
- * MS-VHDX 2.6.2.6.
+ * Context: process context, may sleep; flushes @parent's file.
+ * Return: bytes of the item; -EILSEQ: a path is not UTF-8; -ENAMETOOLONG; or what
+ * flushing answered. MS-VHDX 2.6.2.6.
  */
 int vhdx_items_locator(const struct vhdx_image *parent,
 		       const char *relative_path, const char *absolute_path,
@@ -39,10 +56,35 @@ int vhdx_items_locator(const struct vhdx_image *parent,
 		{ "relative_path", relative_path },
 		{ "absolute_win32_path", absolute_path },
 	};
+	guid_t guid;
+	int ret;
 
-	print_linkage(linkage, &vhdx_image_header(parent)->data_write_guid);
+	ret = vhdx_items_identity(parent, &guid);
+	if (ret)
+		return ret;
+	print_linkage(linkage, &guid);
 	return vhdx_locator_encode(pair, absolute_path ? 3 : 2, buf,
 				   VHDX_MAX_NEW_LOCATOR);
+}
+
+/**
+ * vhdx_items_reason() - why there is no new parent locator
+ * @ret: what vhdx_items_locator() answered
+ * @other: what to say when it was not for a path
+ *
+ * Context: any.
+ * Return: a text for people.
+ */
+const char *vhdx_items_reason(int ret, const char *other)
+{
+	switch (ret) {
+	case -EILSEQ:
+		return "a path is not UTF-8";
+	case -ENAMETOOLONG:
+		return "a path is too long";
+	default:
+		return other;
+	}
 }
 
 /**
@@ -188,6 +230,16 @@ static u32 entry_at(u32 i)
 	       i * sizeof(struct vhdx_disk_metadata_table_entry);
 }
 
+/* Without an edit it is only looked whether it could be done. */
+static int write_item(const struct vhdx_image *img, struct vhdx_edit *edit,
+		      u32 offset, const void *buf, u32 length)
+{
+	if (!edit)
+		return 0;
+	return vhdx_edit_write(edit, img->metadata_region->file_offset + offset,
+			       buf, length);
+}
+
 /* Bytes of the table, from its start. */
 static int write_table(const struct vhdx_image *img, struct vhdx_edit *edit,
 		       u32 from, u32 to)
@@ -198,8 +250,7 @@ static int write_table(const struct vhdx_image *img, struct vhdx_edit *edit,
 	if (!buf)
 		return -ENOMEM;
 	vhdx_metadata_table_encode(img->metadata_table, buf);
-	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + from,
-			      buf + from, to - from);
+	ret = write_item(img, edit, from, buf + from, to - from);
 	kvfree(buf);
 	return ret;
 }
@@ -217,8 +268,7 @@ static int write_content(const struct vhdx_image *img, struct vhdx_edit *edit,
 						  find_room(img, item, length);
 	if (offset == U32_MAX)
 		return -ENOSPC;
-	ret = vhdx_edit_write(edit, img->metadata_region->file_offset + offset,
-			      buf, length);
+	ret = write_item(img, edit, offset, buf, length);
 	if (!ret) {
 		item->offset = offset;
 		item->length = length;
@@ -293,6 +343,17 @@ static u32 find_item(const struct vhdx_metadata_table *table,
 	return U32_MAX;
 }
 
+/* As many as an image may be opened with. */
+static bool is_full(const struct vhdx_metadata_table *table, bool is_user)
+{
+	u32 i, users = 0;
+
+	for (i = 0; is_user && i < table->count; i++)
+		users += table->item[i].is_user;
+	return table->count == VHDX_MAX_METADATA_ITEMS ||
+	       users == VHDX_MAX_USER_ITEMS;
+}
+
 static int is_same(const struct vhdx_image *img,
 		   const struct vhdx_metadata_item *own,
 		   const struct vhdx_metadata_item *item, const void *buf,
@@ -320,13 +381,13 @@ static int is_same(const struct vhdx_image *img,
  * vhdx_items_put() - have an edit give an image an item, or another value of one
  * @img: as for vhdx_items_replace()
  * @edit: of it, which has nothing of the item yet; it has none afterwards where the
- *	image has the item as it is to be
+ *	image has the item as it is to be. NULL: just to see whether it can be done
  * @item: its id, length and flags
  * @buf: its bytes
  *
  * Context: process context, may sleep; reads the file.
  * Return: 0; -ENOSPC: no place in the region is long enough; -E2BIG: too many items,
- * or too much for an edit; -ENOMEM or what reading answered. MS-VHDX 2.6.1.2.
+ * or of users, or too much for an edit; -ENOMEM or what reading answered. MS-VHDX 2.6.1.2.
  */
 int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,
 		   const struct vhdx_metadata_item *item, const void *buf)
@@ -338,7 +399,7 @@ int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,
 	int ret;
 
 	if (new) {
-		if (table->count == VHDX_MAX_METADATA_ITEMS)
+		if (is_full(table, item->is_user))
 			return -E2BIG;
 		i = table->count++;
 		memset(&table->item[i], 0, sizeof(table->item[i]));
@@ -361,7 +422,7 @@ int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,
 /**
  * vhdx_items_drop() - have an edit take an item away from an image
  * @img: as for vhdx_items_replace()
- * @edit: of it
+ * @edit: of it, or NULL as for vhdx_items_put()
  * @i: which of its table
  *
  * Context: process context, may sleep.

@@ -15,9 +15,11 @@
 
 struct vhdx_edit;
 
+int vhdx_items_identity(const struct vhdx_image *img, guid_t *guid);
 int vhdx_items_locator(const struct vhdx_image *parent,
 		       const char *relative_path, const char *absolute_path,
 		       void *buf);
+const char *vhdx_items_reason(int ret, const char *other);
 int vhdx_items_relink(const struct vhdx_image *img, const guid_t *linkage,
 		      const guid_t *linkage2, void *buf);
 int vhdx_items_put(struct vhdx_image *img, struct vhdx_edit *edit,

@@ -59,7 +59,7 @@ static inline bool vhdx_page_is_active(const struct vhdx_page *page)
  * struct vhdx_allocation - a run that writers are filling
  * @block: payload block
  * @offset: of the run, bytes from the start of the file
- * @users: writes that have begun and not ended
+ * @writes: that have begun and not ended, by their link
  * @published: the block's entry names the run
  * @dropped: a discard came in between, the run is not to be published any more
  * @partial: sectors are published one by one, by their bits
@@ -73,7 +73,7 @@ static inline bool vhdx_page_is_active(const struct vhdx_page *page)
 struct vhdx_allocation {
 	u64 block;
 	u64 offset;
-	u32 users;
+	struct list_head writes;
 	bool published;
 	bool dropped;
 	bool partial;
@@ -116,6 +116,8 @@ struct vhdx_generation {
  * @page: by index in the BAT, NULL for a page that is in place and clean; those
  *	of the bitmap blocks hang on struct vhdx_bitmap_page
  * @bat_pages: of the BAT region, which is where the index of the others begins
+ * @fresh_from: where the file ended when it was opened, in bytes: what is behind
+ *	that was allocated since; U64_MAX when the host does not allocate
  * @lock: guards the lists and wishes below, and the image's counts; innermost
  * @parked: writes that wait for the worker
  * @flushes: that wait for a commit
@@ -138,6 +140,7 @@ struct vhdx_journal {
 	struct vhdx_shard shard[VHDX_SHARDS];
 	struct vhdx_page **page;
 	u64 bat_pages;
+	u64 fresh_from;
 	struct vhdx_io_track io;
 
 	spinlock_t lock;	/* what follows, up to the worker's own */
@@ -161,6 +164,7 @@ struct vhdx_journal {
 	u64 part_cursor;
 	u64 cut_limit;
 	bool guids_changed;
+	bool data_guid_changed;
 	struct vhdx_generation generation;
 	u64 sequence_number;
 	u32 half_length;
@@ -198,6 +202,18 @@ const void *vhdx_page_bytes(const struct vhdx_journal *j,
 			    const struct vhdx_page *page);
 u64 vhdx_page_offset(const struct vhdx_journal *j, u64 index);
 void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page);
+
+/* pad.c */
+struct vhdx_write *vhdx_pad_find(const struct vhdx_allocation *a,
+				 const struct vhdx_write *write);
+void vhdx_pad(const struct vhdx_journal *j, const struct vhdx_allocation *a,
+	      struct vhdx_write *write);
+
+/* It zeroes what is around it. */
+static inline bool vhdx_write_is_padded(const struct vhdx_write *write)
+{
+	return write->pad_before || write->pad_after;
+}
 
 /* replay.c */
 int vhdx_journal_replay(struct vhdx_image *img, struct vhdx_error *err);

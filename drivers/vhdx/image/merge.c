@@ -28,6 +28,9 @@
  *
  * An image between the top and the one that is written to shows something else
  * when that is changed: it is part of this chain, and of no use by itself any more.
+ * Other children that it may have, whom nobody knows, must not take it for what it
+ * was: it gets a new DataWriteGuid before the image below changes. The image above
+ * it in the chain goes along, as above: the old one or the new, then the new alone.
  */
 #include "edit.h"
 #include "internal.h"
@@ -38,20 +41,6 @@
 #define PIECE		0x100000U	/* whole sectors */
 
 /* --- who the parent is ---------------------------------------------------------- */
-
-/**
- * vhdx_merge_identity() - which DataWriteGuid an image has, and will have after a cut
- * @img: open; its file may be flushed
- * @guid: receives it
- *
- * Context: process context, may sleep; flushes the file.
- * Return: 0 or what flushing answered.
- */
-int vhdx_merge_identity(const struct vhdx_image *img, guid_t *guid)
-{
-	*guid = vhdx_image_header(img)->data_write_guid;
-	return img->file->ops->flush(img->file);
-}
 
 static int set_locator(struct vhdx_image *child, const void *buf, u32 length)
 {
@@ -71,7 +60,7 @@ static int set_locator(struct vhdx_image *child, const void *buf, u32 length)
 /**
  * vhdx_merge_link() - say which DataWriteGuid the parent of an image has
  * @child: a differencing image, with VHDX_OPEN_EDIT
- * @linkage: it has this, as vhdx_merge_identity() says
+ * @linkage: it has this, as vhdx_items_identity() says
  * @linkage2: or this; NULL: nothing else
  * @err: filled in on failure
  *
@@ -96,6 +85,30 @@ int vhdx_merge_link(struct vhdx_image *child, const guid_t *linkage,
 	kvfree(buf);
 	return ret ? vhdx_fail(err, ret, "parent locator", NULL,
 			       child->metadata_region->file_offset,
+			       "cannot be changed") : 0;
+}
+
+/**
+ * vhdx_merge_renew() - give an image another DataWriteGuid, since it will show other data
+ * @img: with VHDX_OPEN_EDIT, and the new one in its next_data_write_guid; not changed
+ *	since it was opened
+ * @err: filled in on failure
+ *
+ * Context: process context, may sleep; writes and flushes the file.
+ * Return: 0 and it is durable; -ENOMEM or what the file's operations answered.
+ * MS-VHDX 2.2.2.
+ */
+int vhdx_merge_renew(struct vhdx_image *img, struct vhdx_error *err)
+{
+	struct vhdx_edit *edit = NULL;
+	int ret;
+
+	ret = vhdx_edit_begin(img, &edit);
+	if (!ret)
+		ret = vhdx_edit_first_change(edit, true);
+	vhdx_edit_free(edit);
+	return ret ? vhdx_fail(err, ret, "header", "DataWriteGuid",
+			       vhdx_header_offset(img->headers.current_slot),
 			       "cannot be changed") : 0;
 }
 
@@ -366,6 +379,30 @@ static int change_items(struct vhdx_image *into, struct vhdx_edit *edit,
 	return ret;
 }
 
+static int fail_items(const struct vhdx_image *into, int ret,
+		      struct vhdx_error *err)
+{
+	return ret ? vhdx_fail(err, ret, "metadata table", NULL,
+			       into->metadata_region->file_offset,
+			       "the items of the disk cannot be put there") : 0;
+}
+
+/**
+ * vhdx_merge_check_items() - would vhdx_merge_items() find room for the items?
+ * @top: of the chain, open
+ * @into: the one of its images that they are for, open; to be closed, since its table
+ *	is as it would be
+ * @err: filled in on failure
+ *
+ * Context: process context, may sleep; reads the files.
+ * Return: 0 or as vhdx_merge_items(). MS-VHDX 2.6.1.2.
+ */
+int vhdx_merge_check_items(const struct vhdx_image *top,
+			   struct vhdx_image *into, struct vhdx_error *err)
+{
+	return fail_items(into, change_items(into, NULL, top, err), err);
+}
+
 /**
  * vhdx_merge_items() - give an image the metadata items of a disk that is merged
  * @top: of the chain, as for vhdx_merge_blocks()
@@ -395,7 +432,5 @@ int vhdx_merge_items(const struct vhdx_image *top, struct vhdx_image *into,
 			      vhdx_edit_commit(edit);
 	}
 	vhdx_edit_free(edit);
-	return ret ? vhdx_fail(err, ret, "metadata table", NULL,
-			       into->metadata_region->file_offset,
-			       "the items of the disk cannot be put there") : 0;
+	return fail_items(into, ret, err);
 }

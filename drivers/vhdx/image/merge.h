@@ -19,13 +19,15 @@ struct vhdx_merge {
 	void *ctx;
 };
 
-int vhdx_merge_identity(const struct vhdx_image *img, guid_t *guid);
 int vhdx_merge_link(struct vhdx_image *child, const guid_t *linkage,
 		    const guid_t *linkage2, struct vhdx_error *err);
+int vhdx_merge_renew(struct vhdx_image *img, struct vhdx_error *err);
 int vhdx_merge_measure(const struct vhdx_image *top,
 		       const struct vhdx_image *into, u64 *bytes);
 int vhdx_merge_blocks(const struct vhdx_image *top, struct vhdx_image *into,
 		      struct vhdx_merge *merge);
+int vhdx_merge_check_items(const struct vhdx_image *top,
+			   struct vhdx_image *into, struct vhdx_error *err);
 int vhdx_merge_items(const struct vhdx_image *top, struct vhdx_image *into,
 		     struct vhdx_error *err);
 

@@ -94,6 +94,64 @@ static int edit_size(struct resize *r)
 					&r->metadata);
 }
 
+/* --- entries that a disk has no blocks for ------------------------------------------- */
+
+static int clear_range(struct resize *r, u64 from, u64 to)
+{
+	static const __le64 zeros[PAGE_ENTRIES];
+	u64 bat = r->img->bat_region->file_offset;
+	u64 first = ALIGN(from, PAGE_ENTRIES);
+	u64 last = ALIGN_DOWN(to, PAGE_ENTRIES);
+	u64 head = min(first, to);
+	int ret = 0;
+
+	if (from < head)
+		ret = vhdx_edit_write(r->edit, bat + from * sizeof(*zeros),
+				      zeros, (head - from) * sizeof(*zeros));
+	if (!ret && first < last)
+		ret = vhdx_edit_zero(r->edit, bat + first * sizeof(*zeros),
+				     (last - first) * sizeof(*zeros));
+	if (!ret && first <= last && last < to)
+		ret = vhdx_edit_write(r->edit, bat + last * sizeof(*zeros),
+				      zeros, (to - last) * sizeof(*zeros));
+	return ret;
+}
+
+/* Calls @fn for the entries of the BAT that a disk of @geo has not. */
+static int for_lost_entries(struct resize *r, const struct vhdx_geometry *geo,
+			    int (*fn)(struct resize *r, u64 from, u64 to))
+{
+	u64 from = vhdx_bat_payload_index(geo, geo->payload_blocks - 1) + 1;
+	u64 bitmap = vhdx_bat_bitmap_index(geo, geo->chunks - 1);
+	u64 to = r->img->geometry.bat_entries;
+	int ret;
+
+	/* The chunk that the disk ends in keeps its bitmap block. */
+	ret = from < min(bitmap, to) ? fn(r, from, min(bitmap, to)) : 0;
+	if (!ret && bitmap + 1 < to)
+		ret = fn(r, bitmap + 1, to);
+	return ret;
+}
+
+static int free_range(struct resize *r, u64 from, u64 to)
+{
+	struct vhdx_image *img = r->img;
+	u64 index = from;
+
+	while ((index = vhdx_block_map_next(img->map, index)) < to) {
+		u64 entry = vhdx_block_map_entry(img->map, index);
+
+		u64 length = vhdx_bat_index_is_bitmap(&img->geometry, index) ?
+			     VHDX_MIB : 1ULL << img->geometry.block_shift;
+
+		if (vhdx_bat_entry_has_space(entry))
+			vhdx_space_unclaim(img->space, vhdx_bat_offset(entry),
+					   length);
+		index++;
+	}
+	return 0;
+}
+
 /* --- growing ------------------------------------------------------------------------ */
 
 static int check_parent(struct resize *r)
@@ -152,17 +210,16 @@ static int place_blocks(struct resize *r)
 /* Of the new disk. */
 static u64 entry_of(const struct resize *r, u64 index)
 {
+	const struct vhdx_geometry *old = &r->img->geometry;
 	const struct vhdx_geometry *geo = &r->geometry;
-	u64 block;
+	bool bitmap = vhdx_bat_index_is_bitmap(geo, index);
+	u64 block = vhdx_bat_payload_block(geo, index);
 
-	if (index < r->img->geometry.bat_entries)
+	if (index < old->bat_entries && (bitmap || block < old->payload_blocks))
 		return vhdx_block_map_entry(r->img->map, index);
-	if (index >= geo->bat_entries || !r->fresh ||
-	    vhdx_bat_index_is_bitmap(geo, index))
+	if (index >= geo->bat_entries || !r->fresh || bitmap)
 		return 0;
-	block = vhdx_bat_payload_block(geo, index) -
-		r->img->geometry.payload_blocks;
-	return (r->fresh + (block << geo->block_shift)) |
+	return (r->fresh + ((block - old->payload_blocks) << geo->block_shift)) |
 	       VHDX_PAYLOAD_FULLY_PRESENT;
 }
 
@@ -224,6 +281,13 @@ static int extend_bat(struct resize *r)
 			   data >= bat + ALIGN(bat_bytes(&r->geometry), PAGE_BYTES));
 }
 
+/* Who made the disk smaller may have left them where the new one has blocks. */
+static int clear_stale(struct resize *r, u64 from, u64 to)
+{
+	return vhdx_block_map_next(r->img->map, from) < to ?
+	       clear_range(r, from, to) : 0;
+}
+
 /* With room for a quarter more: the next time it need not move again. */
 static int move_bat(struct resize *r)
 {
@@ -257,10 +321,14 @@ static int grow(struct resize *r)
 	ret = zero_past_end(r);
 	if (!ret)
 		ret = place_blocks(r);
+	if (!ret && !moves)
+		ret = for_lost_entries(r, &img->geometry, clear_stale);
 	if (!ret)
 		ret = moves ? move_bat(r) : extend_bat(r);
 	if (!ret)
 		ret = edit_size(r);
+	if (!ret)
+		ret = vhdx_edit_first_change(r->edit, true);
 	if (!ret)
 		ret = vhdx_edit_commit(r->edit);
 	if (!ret && moves)
@@ -270,76 +338,21 @@ static int grow(struct resize *r)
 
 /* --- shrinking ---------------------------------------------------------------------- */
 
-static int clear_range(struct resize *r, u64 from, u64 to)
-{
-	static const __le64 zeros[PAGE_ENTRIES];
-	u64 bat = r->img->bat_region->file_offset;
-	u64 first = ALIGN(from, PAGE_ENTRIES);
-	u64 last = ALIGN_DOWN(to, PAGE_ENTRIES);
-	u64 head = min(first, to);
-	int ret = 0;
-
-	if (from < head)
-		ret = vhdx_edit_write(r->edit, bat + from * sizeof(*zeros),
-				      zeros, (head - from) * sizeof(*zeros));
-	if (!ret && first < last)
-		ret = vhdx_edit_zero(r->edit, bat + first * sizeof(*zeros),
-				     (last - first) * sizeof(*zeros));
-	if (!ret && first <= last && last < to)
-		ret = vhdx_edit_write(r->edit, bat + last * sizeof(*zeros),
-				      zeros, (to - last) * sizeof(*zeros));
-	return ret;
-}
-
-/* Calls @fn for the entries that the new disk has not. */
-static int for_lost_entries(struct resize *r,
-			    int (*fn)(struct resize *r, u64 from, u64 to))
-{
-	const struct vhdx_geometry *geo = &r->geometry;
-	u64 from = vhdx_bat_payload_index(geo, geo->payload_blocks - 1) + 1;
-	u64 bitmap = vhdx_bat_bitmap_index(geo, geo->chunks - 1);
-	u64 to = r->img->geometry.bat_entries;
-	int ret;
-
-	/* The chunk that the disk ends in keeps its bitmap block. */
-	ret = from < min(bitmap, to) ? fn(r, from, min(bitmap, to)) : 0;
-	if (!ret && bitmap + 1 < to)
-		ret = fn(r, bitmap + 1, to);
-	return ret;
-}
-
-static int free_range(struct resize *r, u64 from, u64 to)
-{
-	struct vhdx_image *img = r->img;
-	u64 index = from;
-
-	while ((index = vhdx_block_map_next(img->map, index)) < to) {
-		u64 entry = vhdx_block_map_entry(img->map, index);
-
-		u64 length = vhdx_bat_index_is_bitmap(&img->geometry, index) ?
-			     VHDX_MIB : 1ULL << img->geometry.block_shift;
-
-		if (vhdx_bat_entry_has_space(entry))
-			vhdx_space_unclaim(img->space, vhdx_bat_offset(entry),
-					   length);
-		index++;
-	}
-	return 0;
-}
-
 static int shrink(struct resize *r)
 {
 	int ret;
 
-	ret = for_lost_entries(r, clear_range);
+	ret = for_lost_entries(r, &r->geometry, clear_range);
 	if (!ret)
 		ret = edit_size(r);
+	if (!ret)
+		ret = vhdx_edit_first_change(r->edit, true);
 	if (!ret)
 		ret = vhdx_edit_commit(r->edit);
 	if (ret)
 		return fail(r, ret, "BAT", r->img->bat_region->file_offset,
 			    "cannot be changed");
-	for_lost_entries(r, free_range);
+	for_lost_entries(r, &r->geometry, free_range);
 	/* A fixed image is as long as its blocks, and no longer as it was. */
 	r->img->journal->cut_limit = 0;
 	return 0;
@@ -386,7 +399,7 @@ int vhdx_image_resize(struct vhdx_image *img, u64 size, struct vhdx_error *err)
 		kfree(r.page);
 		return vhdx_no_memory(err, "BAT", img->bat_region->file_offset);
 	}
-	ret = vhdx_edit_first_change(r.edit, true);
+	ret = vhdx_edit_first_change(r.edit, false);
 	if (!ret)
 		ret = grows ? grow(&r) : shrink(&r);
 	if (ret && !err->errnum)

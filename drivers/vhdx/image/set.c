@@ -90,18 +90,6 @@ static int put_all(struct vhdx_image *img, struct vhdx_edit *edit,
 	return ret;
 }
 
-static const char *reason(int ret)
-{
-	switch (ret) {
-	case -EILSEQ:
-		return "a path is not UTF-8";
-	case -ENAMETOOLONG:
-		return "a path is too long";
-	default:
-		return "cannot be changed";
-	}
-}
-
 /**
  * vhdx_image_set() - change what an image says of itself
  * @img: open with VHDX_OPEN_EDIT; nobody else uses it. It is to be closed after
@@ -136,6 +124,7 @@ int vhdx_image_set(struct vhdx_image *img, struct vhdx_set *set,
 		ret = vhdx_edit_commit(edit);
 	vhdx_edit_free(edit);
 	return ret ? vhdx_fail(err, ret, "metadata", NULL,
-			       img->metadata_region->file_offset, reason(ret)) :
+			       img->metadata_region->file_offset,
+			       vhdx_items_reason(ret, "cannot be changed")) :
 		     0;
 }

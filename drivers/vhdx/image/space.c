@@ -21,14 +21,17 @@
  * @lock: guards what follows
  * @fresh: runs that are claimed, in the file, stable, and read as zeros; a block
  *	fits each, and the last one is behind all others
- * @fresh_bytes: in them
+ * @holes: such runs that are holes: a host that is full has no space for them,
+ *	so they are used when nothing else is left
+ * @fresh_bytes: in both
  * @parts: such runs that are too short for a block
  */
 struct vhdx_space {
 	u64 leaves;
 	unsigned long **leaf;
-	spinlock_t lock;	/* @fresh, @fresh_bytes, @parts */
+	spinlock_t lock;	/* what follows */
 	struct list_head fresh;
+	struct list_head holes;
 	u64 fresh_bytes;
 	struct list_head parts;
 };
@@ -49,6 +52,7 @@ struct vhdx_space *vhdx_space_create(u64 size)
 		return NULL;
 	spin_lock_init(&space->lock);
 	INIT_LIST_HEAD(&space->fresh);
+	INIT_LIST_HEAD(&space->holes);
 	INIT_LIST_HEAD(&space->parts);
 	space->leaves = DIV_ROUND_UP(size, VHDX_MIB << LEAF_SHIFT);
 	space->leaf = kvcalloc(space->leaves, sizeof(*space->leaf), GFP_KERNEL);
@@ -237,6 +241,12 @@ static struct vhdx_run *find_before(struct list_head *runs, u64 offset)
 	return NULL;
 }
 
+static struct vhdx_run *first_run(struct list_head *runs)
+{
+	return list_empty(runs) ? NULL :
+				  list_first_entry(runs, struct vhdx_run, link);
+}
+
 static struct vhdx_run *last_run(struct list_head *runs)
 {
 	return list_empty(runs) ? NULL :
@@ -248,8 +258,11 @@ static void add_run(struct vhdx_space *space, struct vhdx_run *run)
 {
 	struct vhdx_run *last = last_run(&space->fresh);
 
-	list_add_tail(&run->link, last && last->offset > run->offset ?
-				  &last->link : &space->fresh);
+	if (run->hole)
+		list_add_tail(&run->link, &space->holes);
+	else
+		list_add_tail(&run->link, last && last->offset > run->offset ?
+					  &last->link : &space->fresh);
 	space->fresh_bytes += run->length;
 }
 
@@ -328,17 +341,14 @@ void vhdx_space_add_part(struct vhdx_space *space, struct vhdx_run *run)
 bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset)
 {
 	struct vhdx_run *used = NULL, *run;
-	bool found;
 
 	spin_lock(&space->lock);
-	found = !list_empty(&space->fresh);
-	if (found) {
-		run = list_first_entry(&space->fresh, struct vhdx_run, link);
+	run = first_run(&space->fresh) ? : first_run(&space->holes);
+	if (run)
 		used = take_from(space, run, length, length, offset);
-	}
 	spin_unlock(&space->lock);
 	kfree(used);
-	return found;
+	return run;
 }
 
 /**
@@ -361,7 +371,8 @@ bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
 	struct vhdx_run *used = NULL, *run;
 
 	spin_lock(&space->lock);
-	run = last_run(&space->parts) ? : last_run(&space->fresh);
+	run = last_run(&space->parts) ? : last_run(&space->fresh) ? :
+	      last_run(&space->holes);
 	if (run)
 		used = take_from(space, run, length, part, offset);
 	spin_unlock(&space->lock);
@@ -417,6 +428,7 @@ static void drop_runs(struct vhdx_space *space, struct list_head *runs)
 void vhdx_space_drop_fresh(struct vhdx_space *space)
 {
 	drop_runs(space, &space->fresh);
+	drop_runs(space, &space->holes);
 	drop_runs(space, &space->parts);
 	space->fresh_bytes = 0;
 }

@@ -11,11 +11,13 @@
  * struct vhdx_run - a run of the file between two uses
  * @offset: bytes from the start of the file, a multiple of 1 MiB
  * @length: bytes, a multiple of 1 MiB
+ * @hole: the host has its space back, and may have none when it is written to
  * @link: in one of the lists of its life
  */
 struct vhdx_run {
 	u64 offset;
 	u64 length;
+	bool hole;
 	struct list_head link;
 };
 

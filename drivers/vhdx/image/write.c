@@ -25,6 +25,8 @@
  * PARTIALLY_PRESENT, its stale bits cleared in the same breath: bits, entry and
  * the bitmap block's own entry are in one snapshot. All other states never show
  * the parent again.
+ *
+ * Zeros around small writes: pad.c.
  */
 #include "block_map.h"
 #include "internal.h"
@@ -411,12 +413,23 @@ static enum vhdx_write_want allocate_partial(struct vhdx_journal *j,
 	return VHDX_WANT_NOTHING;
 }
 
-static void join(struct vhdx_journal *j, struct vhdx_write *write,
-		 struct vhdx_allocation *a)
+static enum vhdx_write_want join(struct vhdx_journal *j,
+				 struct vhdx_write *write,
+				 struct vhdx_allocation *a)
 {
-	a->users++;
-	write->allocation = a;
+	struct vhdx_write *padding;
+
 	file_extent(j->img, write, a->offset);
+	padding = vhdx_pad_find(a, write);
+	if (padding) {
+		write->want = VHDX_WANT_PAD;
+		list_add_tail(&write->link, &padding->waiting);
+		return VHDX_WANT_PAD;
+	}
+	vhdx_pad(j, a, write);
+	list_add_tail(&write->link, &a->writes);
+	write->allocation = a;
+	return VHDX_WANT_NOTHING;
 }
 
 static enum vhdx_write_want begin_allocation(struct vhdx_journal *j,
@@ -438,11 +451,11 @@ static enum vhdx_write_want begin_allocation(struct vhdx_journal *j,
 		return want;
 	a->block = change->block;
 	a->run = change->run;
+	INIT_LIST_HEAD(&a->writes);
 	list_add_tail(&a->link, &change->shard->allocations);
 	change->allocation = NULL;
 	change->run = NULL;
-	join(j, write, a);
-	return VHDX_WANT_NOTHING;
+	return join(j, write, a);
 }
 
 static void nothing_there(struct vhdx_journal *j, struct vhdx_write *write)
@@ -504,8 +517,7 @@ static enum vhdx_write_want begin_locked(struct vhdx_journal *j,
 	a = find_allocation(change->shard, change->block);
 	if (!a)
 		return begin_allocation(j, write, change, entry);
-	join(j, write, a);
-	return VHDX_WANT_NOTHING;
+	return join(j, write, a);
 }
 
 /* What every change has to pass; 1 when it may go on. */
@@ -516,6 +528,8 @@ static int enter(struct vhdx_journal *j, struct vhdx_write *write)
 	write->error = 0;
 	write->allocation = NULL;
 	write->durable = false;
+	write->pad_before = 0;
+	write->pad_after = 0;
 	if (READ_ONCE(j->failed))
 		return -EIO;
 	if (ret)
@@ -535,11 +549,6 @@ static void io_exit(struct vhdx_journal *j, unsigned int io)
 	smp_mb();
 	if (READ_ONCE(j->drain_wanted))
 		vhdx_journal_kick(j);
-}
-
-static void leave(struct vhdx_journal *j, struct vhdx_write *write)
-{
-	io_exit(j, write->io);
 }
 
 /**
@@ -595,8 +604,8 @@ static bool is_overwrite(const struct vhdx_image *img, struct vhdx_write *write)
 /**
  * vhdx_write_begin() - find where the data of a write goes
  * @img: open for writing
- * @write: with @pos, @length, @in_place, @hint, @fua, @wait and @resume filled in
- *	and the rest zero before its first use; kept by the caller until
+ * @write: with @pos, @length, @in_place, @hint, @fua, @wait, @may_pad and @resume
+ *	filled in and the rest zero before its first use; kept by the caller until
  *	vhdx_write_end()
  *
  * Return: 0: @write->extent says where, and vhdx_write_end() must follow. It
@@ -612,6 +621,7 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 	struct vhdx_journal *j = img->journal;
 	enum vhdx_write_want want;
 	struct change change;
+	unsigned int io;
 	int ret;
 
 	ret = enter(j, write);
@@ -619,10 +629,11 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 		return ret;
 	if (!write->fua && is_overwrite(img, write))
 		return 0;
+	io = write->io;
 	init_change(j, &change, write->pos);
 	ret = pin_bits(img, &change, write->wait);
 	if (ret) {
-		leave(j, write);
+		io_exit(j, io);
 		return ret;
 	}
 	do {
@@ -637,7 +648,10 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 			want_room(j);
 		return 0;
 	}
-	leave(j, write);
+	io_exit(j, io);
+	/* It is parked there, and may be under way again by now. */
+	if (want == VHDX_WANT_PAD)
+		return -EINPROGRESS;
 	write->want_page = change.want_page;
 	write->want_room = 1 + change.pinned;
 	return park(j, write, want);
@@ -720,13 +734,24 @@ static void unreserve_allocation(struct vhdx_journal *j,
 	vhdx_pages_unreserve(j, ref, n);
 }
 
-static void end_allocation(struct vhdx_journal *j,
-			   const struct vhdx_write *write, int status)
+static void resume_waiting(struct list_head *waiting)
+{
+	struct vhdx_write *write, *next;
+
+	list_for_each_entry_safe(write, next, waiting, link) {
+		list_del_init(&write->link);
+		write->resume(write);
+	}
+}
+
+static void end_allocation(struct vhdx_journal *j, struct vhdx_write *write,
+			   int status)
 {
 	struct vhdx_allocation *a = write->allocation;
 	u64 index = vhdx_bat_payload_index(&j->img->geometry, a->block);
 	struct vhdx_shard *shard = vhdx_journal_shard(j, index / PAGE_ENTRIES);
 	bool last, freed = false;
+	LIST_HEAD(waiting);
 
 	down_read(&j->map_sem);
 	spin_lock(&shard->lock);
@@ -736,7 +761,10 @@ static void end_allocation(struct vhdx_journal *j,
 		else
 			publish_block(j, a, index);
 	}
-	last = !--a->users;
+	list_del(&write->link);
+	if (vhdx_write_is_padded(write))
+		list_splice_tail_init(&write->waiting, &waiting);
+	last = list_empty(&a->writes);
 	if (last) {
 		list_del(&a->link);
 		/* What failed may have left data in it: zero it first. */
@@ -756,6 +784,7 @@ static void end_allocation(struct vhdx_journal *j,
 		kfree(a->run);
 		kfree(a);
 	}
+	resume_waiting(&waiting);
 }
 
 /**
@@ -775,7 +804,7 @@ void vhdx_write_end(struct vhdx_image *img, struct vhdx_write *write,
 
 	if (write->allocation)
 		end_allocation(j, write, status);
-	leave(j, write);
+	io_exit(j, write->io);
 }
 
 /*
@@ -844,7 +873,7 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 	want = clear_locked(j, &change);
 	unlock_change(j, &change);
 	end_change(j, &change);
-	leave(j, write);
+	io_exit(j, write->io);
 	if (!want)
 		return 0;
 	write->want_page = change.want_page;

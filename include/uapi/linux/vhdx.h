@@ -114,6 +114,7 @@ struct vhdx_ctl_change {
 
 #define VHDX_CTL_MAGIC		0xD5
 
+/* VERSION and DETACH are the same in all versions of the ABI. */
 #define VHDX_CTL_VERSION	_IOWR(VHDX_CTL_MAGIC, 0, struct vhdx_ctl_version)
 #define VHDX_CTL_ATTACH		_IOWR(VHDX_CTL_MAGIC, 1, struct vhdx_ctl_attach)
 #define VHDX_CTL_DETACH		_IOWR(VHDX_CTL_MAGIC, 2, struct vhdx_ctl_detach)

@@ -54,10 +54,21 @@ struct kunit {
 	jmp_buf abort;
 };
 
+/* How long a case takes in the kernel; here all of them run. */
+enum kunit_speed {
+	KUNIT_SPEED_UNSET,
+	KUNIT_SPEED_SLOW,
+};
+
+struct kunit_attributes {
+	enum kunit_speed speed;
+};
+
 struct kunit_case {
 	void (*run_case)(struct kunit *test);
 	const char *name;
 	const void *(*generate_params)(const void *prev, char *desc);
+	struct kunit_attributes attr;
 };
 
 struct kunit_suite {
@@ -71,10 +82,15 @@ struct kunit_suite {
 
 #define KUNIT_CASE(test_name) \
 	{ .run_case = (test_name), .name = #test_name }
-#define KUNIT_CASE_SLOW(test_name)	KUNIT_CASE(test_name)
+#define KUNIT_CASE_SLOW(test_name) \
+	{ .run_case = (test_name), .name = #test_name, \
+	  .attr = { KUNIT_SPEED_SLOW } }
 #define KUNIT_CASE_PARAM(test_name, gen_params) \
 	{ .run_case = (test_name), .name = #test_name, \
 	  .generate_params = (gen_params) }
+#define KUNIT_CASE_PARAM_ATTR(test_name, gen_params, attributes) \
+	{ .run_case = (test_name), .name = #test_name, \
+	  .generate_params = (gen_params), .attr = attributes }
 
 #define KUNIT_ARRAY_PARAM(array_name, array, get_desc)			\
 	static const void *array_name##_gen_params(const void *prev,	\
