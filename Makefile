@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make              the tool and, for the running kernel, the module
-# make check        all tests (root: the VMs' file systems are made here)
-# make check-all    the same, VM tests on each kernel that they can run on
+# make check        what says most in ten minutes (root: the VMs' file systems are made here)
+# make check-long   all tests: what .ci/run runs
+# make check-all    the same, VM tests on each kernel they can run on, long ones in full
 # make demo         a real image in a throwaway VM
 # make bench        speed against loop and qemu-nbd, in a VM, and against qemu-img
 # make crash        every state that a power cut can leave, and the mutants
@@ -155,6 +156,9 @@ setup:
 check: setup
 	tests/check
 
+check-long: setup
+	tests/check --long
+
 check-all: setup
 	tests/check -a
 
@@ -220,8 +224,10 @@ install-tool: $(B)/vhdxctl
 dkms-install:
 	tools/dkms install
 
-uninstall:
+uninstall: uninstall-tool
 	tools/dkms remove
+
+uninstall-tool:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) \
 		$(SYSTEMD)/system-generators/vhdx-generator \
 		$(SYSTEMD)/system-shutdown/vhdx.shutdown \
@@ -232,5 +238,5 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tool programs setup check check-all crash lint demo bench matrix deb deb-check vm-shell \
-	install install-tool dkms-install uninstall clean FORCE
+.PHONY: all tool programs setup check check-long check-all crash lint demo bench matrix deb deb-check vm-shell \
+	install install-tool dkms-install uninstall uninstall-tool clean FORCE

@@ -175,10 +175,10 @@ chain_rows() {
 	done
 }
 
-# partial_row SPACE NAME: a new child for each sample: the first write to each place
-# sets bits; where SPACE is unwritten the file system below converts an extent too,
-# as it does for a raw file that is written to first. Where it is written the
-# driver's own cost is all there is.
+# partial_row SPACE NAME: a new child for each sample, filled at random, so that each
+# write sets bits; where SPACE is unwritten the first to a piece of it is written with
+# zeros around it, and the file system below converts an extent. Where it is written
+# the driver's own cost is all there is.
 partial_row() {
 	space=$1
 	name=$2
@@ -190,7 +190,7 @@ partial_row() {
 	vhdxctl create --parent chain-0.vhdx partial.vhdx
 	partial=$(vhdxctl attach partial.vhdx)
 	fio --name=prepare --filename="$partial" --direct=1 --rw=write:2044k --bs=4k \
-		--size="${mib}m" --io_size=$((mib * 2))k >/dev/null
+		--size="${mib}m" --io_size=$((mib * 2))k --end_fsync=1 >/dev/null
 	if [ "$space" = written ]; then
 		vhdxctl detach "$partial"
 		cp --sparse=never partial.vhdx copy.vhdx
@@ -198,8 +198,7 @@ partial_row() {
 		partial=$(vhdxctl attach partial.vhdx)
 	fi
 	sync
-	sample "$name" vhdx "$partial" --rw=randwrite --norandommap --bs=4k --iodepth=32 \
-		--io_size=64m
+	sample "$name" vhdx "$partial" --rw=randwrite --bs=4k --iodepth=32
 	vhdxctl detach "$partial"
 	rm partial.vhdx
 	echo "$zeroed" >/sys/module/vhdx/parameters/zeroed_growth

@@ -41,7 +41,8 @@ static void help(FILE *out)
 	      "       rawctl race IMAGE COUNT     many detaches at once; TAP\n"
 	      "       rawctl kill IMAGE COUNT     attaches that get killed; TAP\n"
 	      "       rawctl chain CHAIN          checks the rules for parents; TAP\n"
-	      "       rawctl fail CHAIN           each allocation of an attach fails; TAP\n"
+	      "       rawctl fail STEP CHAIN      every STEP-th allocation of an attach fails,\n"
+	      "                                   one at a time; TAP\n"
 	      "\n"
 	      "A CHAIN is an image, its parent, that one's parent and so on, read-only unless\n"
 	      "the OPTION is -w: the image for writing; -d: direct I/O, -b: buffered I/O,\n"
@@ -992,12 +993,12 @@ static void disarm(int nth, char *text, size_t size)
 }
 
 /*
- * The n-th thing that can fail in an attach fails, for every n there is. What
+ * The n-th thing that can fail in an attach fails, for every @step-th n. What
  * the kernel can do without (a name in sysfs, an event) may as well let it
  * succeed: then the disk must work. Without a scan for partitions, which is the
  * kernel's own and dumps a stack when it finds no memory.
  */
-static int cmd_fail(char **paths, unsigned int count)
+static int cmd_fail(long step, char **paths, unsigned int count)
 {
 	long n, refused = 0, tolerated = 0, odd = 0;
 	struct vhdx_ctl_attach arg;
@@ -1010,9 +1011,9 @@ static int cmd_fail(char **paths, unsigned int count)
 	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth < 0)
 		err(1, "fail-nth");
-	for (n = 1;; n++) {
+	for (n = 1;; n += step) {
 		/* The VM's keeper takes silence for death. */
-		if (n % 100 == 0)
+		if ((refused + tolerated) % 100 == 99)
 			printf("# failure %ld\n", n);
 		chain_init(&arg, &chain);
 		arg.flags |= VHDX_ATTACH_NO_PART_SCAN;
@@ -1047,9 +1048,9 @@ static int cmd_fail(char **paths, unsigned int count)
 			tolerated++;
 		}
 	}
-	printf("# %ld failures: %ld refused, %ld tolerated\n", n - 1, refused,
-	       tolerated);
-	check(refused > 50, "failures are injected");
+	printf("# %ld failures: %ld refused, %ld tolerated\n",
+	       refused + tolerated, refused, tolerated);
+	check(refused * step > 50, "failures are injected");
 	check(!odd, "each is a clean error");
 	check(count_disks() == 0, "no disk is left");
 	close(nth);
@@ -1083,8 +1084,8 @@ int main(int argc, char **argv)
 		return cmd_kill(argv[2], atol(argv[3]));
 	if (argc > 2 && !strcmp(command, "chain"))
 		return cmd_chain(argv + 2, argc - 2);
-	if (argc > 2 && !strcmp(command, "fail"))
-		return cmd_fail(argv + 2, argc - 2);
+	if (argc > 3 && !strcmp(command, "fail") && atol(argv[2]) > 0)
+		return cmd_fail(atol(argv[2]), argv + 3, argc - 3);
 	help(stderr);
 	return 64;
 }

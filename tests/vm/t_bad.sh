@@ -4,7 +4,7 @@
 # The table of bad inputs through the driver: what is refused is refused with the
 # right errno and names structure and place; what opens reads right; the file
 # stays as it is. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1 debug
 # vm: -m 128 -x build/mkvhdx -x build/rawctl
 set -u

@@ -4,7 +4,7 @@
 # Chains of differencing images, attached read-only: what a guest reads, what is
 # refused and how that is said, files that several chains share, sector bitmaps
 # taken away by the kernel. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1 debug
 # vm: -m 1024 -x build/mkvhdx -x build/rawctl
 set -u

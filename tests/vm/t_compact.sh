@@ -3,7 +3,7 @@
 #
 # A disk in use gives back to the host what its image does not need, and works on;
 # what status says of it. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1 debug
 # vm: -m 512 -x build/rawctl
 set -u

@@ -3,8 +3,8 @@
 #
 # The end of disks that were written: who keeps one, that the image is clean when
 # it is gone, and that it can be attached again at once. Prints TAP.
-# kernels: debug
-# also: 6.1 6.12
+# long: 6.12
+# also: 6.1 debug
 # vm: -m 512 -x build/rawctl
 set -u
 

@@ -3,7 +3,7 @@
 #
 # vhdxctl doctor with the driver: its version, and what becomes of disks. Prints
 # TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1
 # vm: -m 256
 set -u

@@ -5,7 +5,7 @@
 # host's disk. More than that is allowed for the first change after an attach, when
 # the file grows, when a generation of the log begins (its first entry, each half
 # full of them), and for the commit that is due 2 s after a change. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # vm: -m 512
 set -u
 

@@ -3,8 +3,8 @@
 #
 # The life of disks: the ioctls' rules, many attaches and detaches, one after the
 # other and at once, races, signals, the module's own removal. Prints TAP.
-# kernels: debug
-# also: 6.1 6.12
+# long: 6.12
+# also: 6.1 debug
 # vm: -m 768 -x build/mkvhdx -x build/rawctl
 set -u
 

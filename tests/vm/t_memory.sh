@@ -3,7 +3,7 @@
 #
 # A chain whose block maps do not fit into memory: the attach fails, and nobody is
 # killed to make room for it. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # vm: -m 576 -r 320 -x build/mkvhdx -x build/rawctl
 set -u
 

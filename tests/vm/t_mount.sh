@@ -190,6 +190,9 @@ refuses 'nothing on it' 69 'the disk, which has no partitions, holds nothing tha
 attach empty.vhdx && printf 'LUKS\272\276\000\002' | dd of="$dev" conv=fsync status=none && detach
 refuses 'nothing but what has to be opened first' 69 "then 'cryptsetup open'" mount empty.vhdx mnt
 
+attach whole.vhdx
+vhdxctl mount -r whole.vhdx mnt >out 2>err && mountpoint -q mnt && grep -q 'warning: whole.vhdx: attached for writing' err && umount mnt && detach
+ok 'read-only from a disk that is attached for writing: a warning' $?
 # A journal to replay, and no writing.
 attach whole.vhdx && mount "$dev" mnt && echo there >mnt/there && sync -f mnt && cp whole.vhdx crashed.vhdx
 umount mnt
@@ -205,6 +208,7 @@ type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7' && mkntfs -qQ -L windows "${dev}p1" >
 passes 'NTFS' '^/dev/vhdx0p1: ntfs, label windows$' mount ntfs.vhdx mnt
 echo hello >mnt/hello && umount mnt && gone ntfs.vhdx
 ok 'NTFS: written, unmounted, gone, clean' $?
+cp ntfs.vhdx again.vhdx
 ctl mount ntfs.vhdx mnt
 { printf hibr && head -c 65532 /dev/zero; } >mnt/hiberfil.sys
 umount mnt
@@ -215,6 +219,14 @@ passes 'read-only it is mounted' '^/dev/vhdx0p1: ntfs' mount -r ntfs.vhdx mnt
 [ "$(cat mnt/hello)" = hello ]
 ok 'and readable' $?
 umount mnt && gone ntfs.vhdx
+# Who made the image may have put something there that waits for ever when it is opened.
+if [ "$VM_KERNEL" != 6.1 ]; then
+	attach ntfs.vhdx && mount -t ntfs3 "${dev}p1" mnt && rm mnt/hiberfil.sys && mkfifo mnt/hiberfil.sys && umount mnt
+	detach
+	passes 'a pipe for the hibernation of Windows' '^/dev/vhdx0p1: ntfs' mount ntfs.vhdx mnt
+	rm mnt/hiberfil.sys && { printf hibr && head -c 65532 /dev/zero; } >mnt/hiberfil.sys
+	umount mnt && gone ntfs.vhdx
+fi
 # The dirty flag, in both copies of the record of the volume. FUSE's driver takes it.
 if [ "$VM_KERNEL" != 6.1 ]; then
 	attach ntfs.vhdx && mount -t ntfs3 "${dev}p1" mnt && rm mnt/hiberfil.sys && umount mnt
@@ -256,6 +268,32 @@ ok 'umount: gone, clean' $?
 mounts 'mount -t vhdx -o' -t vhdx -o ro,nofail,noatime,x-systemd.automount,vhdx.part=second,vhdx.direct-io=off two.vhdx mnt
 [ "$(findmnt -no SOURCE mnt)" = /dev/vhdx0p2 ] && [ "$(cat /sys/block/vhdx0/vhdx/ro)" = 1 ] && umount mnt
 ok 'its options count' $?
+# remounted NAME IMAGE SOURCE: from fstab, while somebody is in there
+remounted() {
+	echo "$PWD/$2 $PWD/mnt vhdx noauto 0 0" >/etc/fstab
+	mounts "$1: mount" mnt
+	exec 3<mnt
+	mounts "$1: remount" -o remount,noatime mnt
+	findmnt -no SOURCE,OPTIONS mnt | grep -q "^$3 .*rw.*noatime" && touch mnt/touched
+	ok "$1: it is mounted still, with that" $?
+	mounts "$1: remount, read-only" -o remount,ro mnt
+	findmnt -no OPTIONS mnt | grep -q '^ro' && ! touch mnt/touched 2>/dev/null
+	ok "$1: it is" $?
+	exec 3<&-
+	umount mnt && gone "$2"
+	ok "$1: unmounted: gone, clean" $?
+}
+remounted ext4 one.vhdx /dev/vhdx0p1
+[ "$VM_KERNEL" = 6.1 ] || remounted NTFS again.vhdx /dev/vhdx0p1
+vhdxctl mount -o remount one.vhdx other >out 2>err
+[ $? = 66 ] && grep -q 'cannot remount' err
+ok 'a remount where nothing is mounted' $?
+# Anybody who can read an image can lock it.
+flock -s one.vhdx sleep 600 &
+holder=$!
+mounts 'an image that somebody has locked' -t vhdx one.vhdx mnt
+umount mnt
+kill $holder
 echo "$PWD/two.vhdx $PWD/mnt vhdx vhdx.part=1,noauto 0 0
 $PWD/two.vhdx $PWD/other vhdx vhdx.part=2,noauto 0 0" >/etc/fstab
 mount mnt >out1 2>err1 &
@@ -267,6 +305,16 @@ wait $first && wait $second && mountpoint -q mnt && mountpoint -q other && [ "$(
 rc=$?
 cat err1 err2 >err
 ok 'two partitions of an image at once, from fstab' $rc
+sed -i 's/,noauto//' /etc/fstab
+umount other && mounts 'mount -a: one of two is mounted' -a
+findmnt -rno TARGET,SOURCE | grep /dev/vhdx >out
+[ "$(wc -l <out)" = 2 ] && grep -q "$PWD/mnt /dev/vhdx0p1" out && grep -q "$PWD/other /dev/vhdx0p2" out
+ok 'both are, once' $?
+mounts 'mount -a again' -a
+[ "$(findmnt -rno SOURCE | grep -c /dev/vhdx)" = 2 ]
+ok 'and nothing else' $?
+! vhdxctl mount -p 1 two.vhdx mnt >out 2>err && grep -q 'already mounted' err
+ok 'who asks for that by hand is told' $?
 umount mnt other && gone two.vhdx
 ok 'unmounted: gone, clean' $?
 # helper_fails NAME CODE PATTERN ARG...

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Partitions are there when attach returns, file systems mount. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1
 # vm: -m 1024 $(test -d ../shared/images && echo -f ../shared/images)
 set -u

@@ -5,8 +5,9 @@
 # disks are made of that log as a cut could leave them: at each flush and at
 # points between, with any part of the writes since the last flush left out. Each
 # must attach and show what was promised. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # vm: -m 64 -x build/mkvhdx -x build/powercut
+# more: -e POINTS=200
 set -u
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
@@ -14,7 +15,7 @@ set -u
 
 seed=${SEED:-1}
 rounds=${ROUNDS:-10}
-points=${POINTS:-200}
+points=${POINTS:-80}
 echo "# seed $seed, $rounds rounds, $points points"
 
 modprobe -a loop dm_log_writes

@@ -3,7 +3,7 @@
 #
 # The command lines of README.md, as they stand there, on images that have what they
 # speak of; # ones as root, $ ones as the user that the images belong to. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # vm: -m 2048 -f README.md
 set -u
 
@@ -14,11 +14,12 @@ set -u
 # shellcheck source=tests/vm/lib/guest/udev.sh
 . "$VM_LIB/udev.sh"
 
+readme=$PWD/README.md
 user='setpriv --reuid=65534 --regid=65534 --clear-groups'
 
 # commands HEADING: the lines with a prompt below it, without what is said beside them
 commands() {
-	awk -v heading="$1" '/^#+ / { mine = $0 == heading } mine' /work/README.md |
+	awk -v heading="$1" '/^#+ / { mine = $0 == heading } mine' "$readme" |
 		sed -nE 's/^    ([#$] )/\1/p' | sed 's/     *[^ ].*//'
 }
 

@@ -4,7 +4,7 @@
 # A disk in use grows: under load, with partitions and a file system on it, with a
 # BAT that has to move, on a host that is full, and when there is no memory to go on.
 # Prints TAP.
-# kernels: debug
+# long: debug
 # also: 6.1 6.12
 # vm: -m 512
 set -u

@@ -3,7 +3,7 @@
 #
 # Sector sizes, block sizes, layouts and the largest disks, from the tests' own
 # writer. What attaching them takes is printed. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # also: 6.1
 # vm: -m 1280 -x build/mkvhdx
 set -u

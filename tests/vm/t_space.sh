@@ -3,7 +3,7 @@
 #
 # The file system below is full: a write that needs space fails with that, all
 # else goes on, and after room was made so do writes. Prints TAP.
-# kernels: 6.12
+# long: 6.12
 # vm: -m 128
 set -u
 
@@ -105,7 +105,7 @@ full() {
 	ok "$name: so do discards" $?
 	# ext4 has what was punched a moment after its journal has it, whose end is all
 	# that an fsync waits for.
-	for _ in $(seq 50); do
+	for _ in $(seq 300); do
 		put 30 1 f
 		[ $full != 0 ] || break
 		case $name in
@@ -257,6 +257,26 @@ not_root() {
 	ok 'not root: clean, other readers agree' $?
 }
 
+# zeroed: what the driver's parameter leaves in the file, and nothing of it in memory
+zeroed() {
+	for value in 0 1; do
+		echo $value >/sys/module/vhdx/parameters/zeroed_growth
+		rm -f host/disk.vhdx
+		vhdxctl create -s 32M -b 1M host/disk.vhdx >/tmp/err 2>&1
+		attach host/disk.vhdx --direct-io=on && put 0 2 z && sync "$dev" && all_written
+		ok "zeroed_growth=$value: written" $?
+		filefrag -v host/disk.vhdx >/tmp/err
+		grep last /tmp/err | grep -q unwritten
+		is_written=$?
+		[ $is_written = $value ]
+		ok "zeroed_growth=$value: is what it grew by written?" $?
+		fincore --bytes --noheadings --output RES host/disk.vhdx >/tmp/err && [ "$(cat /tmp/err)" -lt 1048576 ]
+		ok "zeroed_growth=$value: none of it stays in memory" $?
+		detach
+	done
+	echo 0 >/sys/module/vhdx/parameters/zeroed_growth
+}
+
 make_host 320 && mkfs.xfs -q -m reflink=1 "$host" >/tmp/err 2>&1 && mount "$host" host
 ok 'a host of XFS' $?
 new_image
@@ -272,6 +292,7 @@ remove_host
 
 make_host 80 && mke2fs -q -t ext4 "$host" 2>/tmp/err && mount "$host" host
 ok 'a host of ext4' $?
+zeroed
 new_image
 full 'ext4, direct' --direct-io=on
 new_image

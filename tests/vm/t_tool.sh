@@ -266,15 +266,15 @@ modprobe dm-mod
 dmsetup create --readonly top --table '0 2048 linear /dev/vhdx0 0' >/dev/null
 fails 'detach of a disk that is part of another' 75 'busy: /dev/vhdx0 is part of /dev/dm-0' detach vhdx0
 dmsetup remove top
-ctl_inject ioctl:error=EBUSY:when=2+ detach vhdx0
+ctl_inject ioctl:error=EBUSY:when=1+ detach vhdx0
 failed 75 'vhdx0: cannot detach: busy: it is in use, where could not be found out$' &&
 	[ "$(grep -c INJECTED trace)" -gt 10 ]
 ok 'detach of a disk that is in use by something unseen' $?
-ctl_inject ioctl:error=EIO:when=2 detach vhdx0
+ctl_inject ioctl:error=EIO:when=1 detach vhdx0
 failed 74 'vhdx0: cannot detach: Input/output error$'
 ok 'detach that fails' $?
 # Who looks into a disk and lets go of it, as udev does, does not matter.
-ctl_inject ioctl:error=EBUSY:when=2..4 detach /tmp/link
+ctl_inject ioctl:error=EBUSY:when=1..3 detach /tmp/link
 [ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ] && [ "$(grep -c INJECTED trace)" = 3 ]
 ok 'detach of a disk that is open for a moment' $?
 [ ! -e /dev/vhdx0 ] && [ ! -e /dev/vhdx0p1 ]
@@ -600,6 +600,34 @@ rm -f trace
 ctl info --json linked.vhdx
 [ "$rc" = 0 ] && [ "$(stat -c %h linked.vhdx)" = 1 ] && [ -z "$(find . -name '.vhdxctl*')" ]
 ok 'create on a host that cannot rename without replacing' $?
+for format in vhdx raw vhd; do
+	ctl_inject fsync,sync_file_range:error=EIO convert -O $format dynamic.vhdx new.$format
+	failed 74 "new.$format: cannot .*Input/output error" && grep -q INJECTED trace && [ ! -e new.$format ]
+	ok "convert to $format waits for the disk" $?
+	ctl_inject fsync,sync_file_range:error=EIO convert --no-sync -O $format dynamic.vhdx new.$format
+	[ "$rc" = 0 ] && [ ! -s err ] && ! grep -q INJECTED trace
+	ok "convert --no-sync to $format does not" $?
+	rm -f trace
+	prints "and the disk is the same, $format" '' compare -q dynamic.vhdx new.$format
+done
+
+# A file that was cut inside of a block, and a child of it.
+cp dynamic.vhdx cut.vhdx
+"$tool" create --parent cut.vhdx child.vhdx >out 2>err
+truncate -s -512 cut.vhdx
+for image in cut child; do
+	dmesg -C
+	ctl attach -r $image.vhdx
+	[ "$rc" = 0 ] && [ "$(cat out)" = /dev/vhdx0 ] && [ "$(cat /sys/block/vhdx0/vhdx/cut_blocks)" = 1 ] &&
+		grep -qx "vhdxctl: warning: $image.vhdx: data of 1 blocks is missing, .*: it reads as zeros" err &&
+		dmesg | grep -q 'vhdx0: .*cut.vhdx ends before the data of 1 blocks does: it reads as zeros$'
+	ok "attach says what was cut: $image.vhdx" $?
+	cmp /dev/vhdx0 /dev/zero >out 2>err
+	[ $? = 1 ] && dd if=/dev/vhdx0 of=/dev/null bs=1M status=none 2>err
+	ok 'all else can be read' $?
+	prints 'detach' '' detach vhdx0
+done
+rm cut.vhdx child.vhdx
 cd ..
 
 # --- what wants an image for itself ---------------------------------------------------
@@ -645,10 +673,10 @@ mount /dev/vhdx0p1 /tmp/mnt
 busy='vhdx0: cannot detach: busy: /dev/vhdx0p1 is mounted on /tmp/mnt$'
 fails 'detach --wait of a mounted disk' 75 "$busy" detach --wait 0.3 vhdx0
 hint 'umount /tmp/mnt' 'and a hint'
-ctl_inject ioctl:error=EBUSY:when=2+ detach -w 0 vhdx0
+ctl_inject ioctl:error=EBUSY:when=1+ detach -w 0 vhdx0
 failed 75 "$busy" && [ "$(grep -c INJECTED trace)" = 1 ]
 ok 'detach --wait 0: one try' $?
-ctl_inject ioctl:error=EBUSY:when=2+ detach -w 0.25 vhdx0
+ctl_inject ioctl:error=EBUSY:when=1+ detach -w 0.25 vhdx0
 failed 75 "$busy" && [ "$(grep -c INJECTED trace)" = 4 ]
 ok 'detach --wait 0.25: four' $?
 "$tool" detach --wait 600 vhdx0 >out 2>err &
@@ -702,12 +730,12 @@ prints 'detach --all without the module' '' detach --all
 
 # A driver that could not empty the log; little-endian: size, flags, index, unclean.
 attach_all b.vhdx
-ctl_inject ioctl:poke_exit=@arg3=10000000000000000000000005000000:when=2 detach vhdx0
+ctl_inject ioctl:poke_exit=@arg3=10000000000000000000000005000000:when=1 detach vhdx0
 failed 74 'vhdx0: detached, but its log could not be emptied: Input/output error$'
 ok 'detach that leaves the image dirty' $?
 hint 'next attach replays' 'and a hint'
 attach_all b.vhdx
-ctl_inject ioctl:poke_exit=@arg3=1000000000000000000000001c000000:when=2 detach b.vhdx
+ctl_inject ioctl:poke_exit=@arg3=1000000000000000000000001c000000:when=1 detach b.vhdx
 failed 74 'b.vhdx: detached /dev/vhdx0, but its log could not be emptied: No space left on device$'
 ok 'and by image' $?
 prints 'no disk is left' '' list

@@ -3,7 +3,7 @@
 #
 # The tracepoints and the counters: that each tells of what was done, and how many
 # times. Prints TAP.
-# kernels: 6.1
+# long: 6.1
 # also: 6.12
 # vm: -m 256
 set -u
@@ -23,7 +23,7 @@ why() {
 	(cd "/sys/block/$disk/vhdx" 2>/dev/null && grep -s . ./*)
 }
 
-# traced PATTERN [HOW-OFTEN]: lines of the trace, whose beginning is the task
+# traced PATTERN [HOW-OFTEN]: lines of the trace, after task, CPU and time
 traced() {
 	cat $tracing/trace >/tmp/trace
 	count=$(grep -cE " $1\$" /tmp/trace)

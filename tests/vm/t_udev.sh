@@ -16,6 +16,7 @@ set -u
 # shellcheck source=tests/vm/lib/guest/udev.sh
 . "$VM_LIB/udev.sh"
 
+rules=$PWD/60-vhdx.rules
 links=/dev/disk
 fs_uuid=6d1b2f0e-3f52-4a55-8f0b-0d5e5a0c1c11
 part_uuid=0a7c5a0e-8c4f-4d0a-9d57-6f3f2c9b7e21
@@ -46,7 +47,7 @@ ok 'without udevd there are no links' $?
 detach
 
 mkdir -p /usr/local/lib/udev/rules.d
-cp /work/60-vhdx.rules /usr/local/lib/udev/rules.d/
+cp "$rules" /usr/local/lib/udev/rules.d/
 modprobe loop
 start_udev
 ok 'udevd runs' $?

@@ -33,10 +33,14 @@ ok 'vhdxtab: detached when stopped' $?
 
 cp /etc/vhdxtab /mnt/fstab/written && cp /etc/vhdxtab /mnt/tab/written
 ok 'written to both' $?
-vhdxctl attach /vm/work/hand.vhdx vhdx20 && mount /dev/vhdx20 /mnt/hand && cp /etc/vhdxtab /mnt/hand/written
+# the run's images
+files=/vm/work
+vhdxctl attach "$files/hand.vhdx" vhdx20 && mount /dev/vhdx20 /mnt/hand && cp /etc/vhdxtab /mnt/hand/written
 ok 'another one, by hand' $?
-vhdxctl attach /vm/work/raw.vhdx vhdx21 && cp /etc/vhdxtab /dev/vhdx21
+vhdxctl attach "$files/raw.vhdx" vhdx21 && cp /etc/vhdxtab /dev/vhdx21
 ok 'and one that is not mounted' $?
+vhdxctl create -s 8M /mnt/hand/inner.vhdx >/dev/null && vhdxctl attach /mnt/hand/inner.vhdx vhdx22 && cp /etc/vhdxtab /dev/vhdx22
+ok 'and one that lies on the disk of another' $?
 
 echo "1..$n"
 echo "status $bad" >/dev/virtio-ports/ctl

@@ -54,3 +54,32 @@ shows() {
 	rm -f /scratch/seen
 	return $seen_status
 }
+
+# mixed NAME SEED READERS ATTACH-OPTION...: $ops operations on the disk of $image and on $raw,
+# which reads as that so far, or is not there. READERS: others that know such images
+# shellcheck disable=SC2154 # these are the script's
+mixed() {
+	mix_name=$1 mix_seed=$2 mix_readers=$3
+	shift 3
+	attach "$image" "$@"
+	ok "$mix_name: attaches" $?
+	[ "$(cat "/sys/block/$disk/ro")" = 0 ]
+	ok "$mix_name: can be written" $?
+	truncate -s "$(blockdev --getsize64 "$dev")" "$raw"
+	discard=
+	[ "$(cat "/sys/block/$disk/queue/discard_max_bytes")" = 0 ] || discard=discard
+	[ "$(cat "/sys/block/$disk/vhdx/type")" != differencing ] || discard=hint
+	# shellcheck disable=SC2086 # a word or none
+	python3 "$VM_LIB/mix.py" "$mix_seed" "$ops" "$dev" "$raw" $discard 2>/tmp/err
+	ok "$mix_name: each operation reads back" $?
+	detach
+	ok "$mix_name: detaches" $?
+	if [ "$mix_readers" = others ]; then
+		is_clean "$image"
+		ok "$mix_name: clean" $?
+		agree "$image" "$raw"
+		ok "$mix_name: other readers agree" $?
+	fi
+	attach "$image" -r && shows "$dev" "$raw" && detach
+	ok "$mix_name: attached again" $?
+}
