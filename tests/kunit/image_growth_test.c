@@ -481,15 +481,46 @@ static struct writer *freed_init(struct kunit *test,
 static void growth_punch_fails(struct kunit *test)
 {
 	struct writer *w = freed_init(test, &(struct memfile_fault){
-		.ops = MEMFILE_ZERO, .times = 2, .errnum = -EIO, .to = MIB,
+		.ops = MEMFILE_ZERO, .times = 3, .errnum = -EIO, .to = MIB,
 	});
 	struct guest_write gw;
 
-	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 1);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
 	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), w->layout.blocks_offset + MIB);
 	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, MIB, 512), -ENOSPC);
 	guest_finish(test, w->img);
+}
+
+/* One that a full host can do neither with is used as soon as it can. */
+static void growth_clear_no_space(struct kunit *test)
+{
+	const struct memfile_fault fault = {
+		.ops = MEMFILE_ZERO, .times = 4, .errnum = -ENOSPC,
+		.to = 2 * MIB,
+	};
+	struct writer *w = freed_init(test, &fault);
+	u64 blocks = w->layout.blocks_offset;
+	struct guest_write gw;
+
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	w->mf->fault.times = 1;
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), blocks);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), blocks + MIB);
+	guest_check_byte(test, w->img, 512, MIB - 512, 0);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 2 * MIB, 512),
+			-ENOSPC);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, blocks + 2 * MIB);
+
+	w = freed_init(test, &fault);
+	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
+	guest_finish(test, w->img);
+	KUNIT_EXPECT_EQ(test, w->mf->size, w->layout.blocks_offset);
 }
 
 /* A hole has no space on a host that is full by then: what has some goes first. */
@@ -500,12 +531,47 @@ static void growth_hole_is_last(struct kunit *test)
 
 	w->mf->room += MIB;
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
-	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), blocks);
-	guest_work(w->img);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, 0), w->layout.file_size);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
-	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), w->layout.file_size);
+	KUNIT_EXPECT_EQ(test, writer_offset(w, MIB), blocks);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 2 * MIB, 512, 1), 0);
 	KUNIT_EXPECT_EQ(test, writer_offset(w, 2 * MIB), blocks + MIB);
+	guest_finish(test, w->img);
+}
+
+/* Gaps that came with the file may have theirs, however many holes there are. */
+static void growth_gaps_before_holes(struct kunit *test)
+{
+	struct builder_block blocks[9] = {};
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	u64 i;
+
+	for (i = 0; i < ARRAY_SIZE(blocks); i++) {
+		blocks[i].block = i < 8 ? i : 100;
+		blocks[i].state = 6;
+		blocks[i].offset = (i < 8 ? 4 + i : 60) * MIB;
+	}
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	memfile_resize(w->mf, 61 * MIB);
+	w->mf->room = w->mf->size;
+	writer_open(test, w);
+	w->img->growth_step = 8 * MIB;
+	for (i = 0; i < 8; i++)
+		KUNIT_ASSERT_EQ(test, guest_clear(w->img, i), 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	for (i = 10; i < 10 + 48; i++) {
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+		KUNIT_ASSERT_GE(test, writer_offset(w, i * MIB), 12 * MIB);
+	}
+	for (; i < 10 + 48 + 8; i++) {
+		KUNIT_ASSERT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+		KUNIT_ASSERT_LT(test, writer_offset(w, i * MIB), 12 * MIB);
+	}
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, i * MIB, 512),
+			-ENOSPC);
 	guest_finish(test, w->img);
 }
 
@@ -847,7 +913,9 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_too_big_block),
 	KUNIT_CASE(growth_too_big_log),
 	KUNIT_CASE(growth_punch_fails),
+	KUNIT_CASE(growth_clear_no_space),
 	KUNIT_CASE(growth_hole_is_last),
+	KUNIT_CASE(growth_gaps_before_holes),
 	KUNIT_CASE(growth_not_punched),
 	KUNIT_CASE(growth_busy_recycles),
 	KUNIT_CASE(growth_fixed),

@@ -274,6 +274,38 @@ static void resize_ragged_end(struct kunit *test)
 	guest_close(test, img);
 }
 
+/* A block device that is longer than a fixed image on it: that is what it grows into. */
+static void resize_fixed_on_device(struct kunit *test)
+{
+	static const struct resize_case fixed = {
+		.block_size = MIB, .sector = 512, .fixed = true,
+	};
+	struct writer *w = resize_init(test, &fixed, 3 * MIB);
+	u8 *copy = allocate(test, LARGEST);
+	u8 *buf = allocate(test, PIECE);
+	u64 end = w->mf->size;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+
+	memfile_resize(w->mf, end + 2 * MIB);
+	KUNIT_ASSERT_EQ(test, 0, memfile_write(w->mf, "garbage", 7, end + MIB));
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE | MEMFILE_RESIZE, .times = U64_MAX,
+		.errnum = -ENOSPC, .from = w->mf->size,
+	};
+	img = open_again(test, w);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, 3 * MIB, 0));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 5 * MIB, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+	guest_close(test, img);
+	guest_check_file(test, w->mf);
+	KUNIT_EXPECT_EQ(test, end + 2 * MIB, w->mf->size);
+	img = open_again(test, w);
+	compare(test, img, copy, buf, 5 * MIB, NULL, 0);
+	KUNIT_EXPECT_EQ(test, -ENOSPC, vhdx_image_resize(img, 6 * MIB, &err));
+	guest_close(test, img);
+}
+
 /* Nothing of the file changes. */
 static void resize_refuses(struct kunit *test)
 {
@@ -394,6 +426,7 @@ static struct kunit_case image_resize_cases[] = {
 	KUNIT_CASE(resize_moves_bat),
 	KUNIT_CASE(resize_ragged_end),
 	KUNIT_CASE(resize_stale_entries),
+	KUNIT_CASE(resize_fixed_on_device),
 	KUNIT_CASE(resize_refuses),
 	KUNIT_CASE_PARAM_ATTR(resize_fail_each_op, failing_case_gen_params,
 			      {KUNIT_SPEED_SLOW}),

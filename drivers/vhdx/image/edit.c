@@ -160,9 +160,9 @@ int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible)
  * @length: bytes, a multiple of 1 MiB
  * @offset: receives where, bytes from the start of the file
  *
- * The first gap that is long enough, or the end of the file, which then grows. The
- * gaps of an image with LeaveBlocksAllocated are for blocks that it has already.
- * Anything may be in it. It stays claimed when a commit follows.
+ * The first gap that is long enough, or the end of the file, which then grows. What
+ * an image with LeaveBlocksAllocated has free is for the blocks that it lacks, if it
+ * lacks any. Anything may be in it. It stays claimed when a commit follows.
  *
  * Context: process context, may sleep; may resize and flush the file.
  * Return: 0; -EFBIG: no file may be so long; or what growing answered.
@@ -171,20 +171,26 @@ int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset)
 {
 	struct vhdx_image *img = edit->img;
 	struct vhdx_run *run;
+	bool reserved;
 	u64 end;
 	int ret;
 
 	ret = vhdx_edit_first_change(edit, false);
 	if (ret)
 		return ret;
+	reserved = img->metadata.leave_blocks_allocated &&
+		   vhdx_image_allocated(img) <
+		   img->geometry.payload_blocks << img->geometry.block_shift;
 	*offset = U64_MAX;
-	if (!img->metadata.leave_blocks_allocated)
+	if (!reserved)
 		*offset = vhdx_space_find_gap(img->space, 0, img->file_size,
 					      length);
 	if (*offset == U64_MAX) {
 		/* The file's last gap may be a part of it. */
-		*offset = ALIGN(max(vhdx_space_end(img->space),
-				    img->journal->cut_limit), VHDX_MIB);
+		end = vhdx_space_end(img->space);
+		if (reserved)
+			end = max(end, img->journal->cut_limit);
+		*offset = ALIGN(end, VHDX_MIB);
 		end = *offset + length;
 		if (end > VHDX_MAX_FILE_OFFSET)
 			return -EFBIG;

@@ -201,7 +201,8 @@ static int extend(struct vhdx_journal *j, u64 step)
  * vhdx_journal_refill() - get fresh runs
  * @j: the journal
  *
- * Gaps first, then the end of the file.
+ * Gaps first, then the holes that there are, then the end of the file: where the
+ * host is full a gap may have its space, and a hole has none.
  *
  * Context: the worker.
  * Return: 0 when there is at least one run; else -ENOSPC, -EFBIG or what growing
@@ -211,14 +212,17 @@ int vhdx_journal_refill(struct vhdx_journal *j)
 {
 	struct vhdx_space *space = j->img->space;
 	u64 bytes = bytes_ahead(j);
+	/* It is enough: blocks that are being written are missing as well. */
+	u64 half = DIV_ROUND_UP(bytes, 2);
 	int ret;
 
-	/* Half is enough: blocks that are being written are missing as well. */
-	if (vhdx_space_fresh(space) >= DIV_ROUND_UP(bytes, 2) ||
-	    fill_gaps(j, bytes))
+	if (vhdx_space_fresh(space) >= half || fill_gaps(j, bytes))
 		return 0;
 	if (READ_ONCE(j->failed))
 		return -EIO;
+	vhdx_space_expect_gaps(space, false);
+	if (vhdx_space_fresh(space) >= half)
+		return 0;
 	ret = extend(j, bytes);
 	return vhdx_space_fresh(space) ? 0 : ret;
 }
@@ -232,6 +236,16 @@ static int clear_run(struct vhdx_journal *j, struct vhdx_run *run)
 		    !file->ops->punch(file, run->offset, run->length);
 	return run->hole ? 0 : file->ops->zero(file, run->offset, run->length,
 					       false);
+}
+
+/* Not zero, so not fresh; fill_gaps() tries that again. */
+static void leave_as_gap(struct vhdx_journal *j, struct vhdx_run *run)
+{
+	vhdx_space_unclaim(j->img->space, run->offset, run->length);
+	j->gap_cursor = min(j->gap_cursor, run->offset);
+	j->part_cursor = min(j->part_cursor, run->offset);
+	list_del(&run->link);
+	kfree(run);
 }
 
 /**
@@ -273,11 +287,8 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 		if (n++ == BATCH)
 			break;
 		list_move_tail(&run->link, &cleared);
-		/* Not zero, so not fresh: it is a gap from the next attach on. */
-		if (clear_run(j, run)) {
-			list_del(&run->link);
-			kfree(run);
-		}
+		if (clear_run(j, run))
+			leave_as_gap(j, run);
 	}
 	if (flush(j)) {
 		list_splice_tail_init(&cleared, &j->draining);
@@ -287,6 +298,8 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 		list_del(&run->link);
 		vhdx_space_add_fresh(j->img->space, run);
 	}
+	/* A host that had no room for gaps may have it now. */
+	vhdx_space_expect_gaps(j->img->space, true);
 	return true;
 }
 

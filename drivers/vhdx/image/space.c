@@ -23,7 +23,9 @@
  *	fits each, and the last one is behind all others
  * @holes: such runs that are holes: a host that is full has no space for them,
  *	so they are used when nothing else is left
- * @fresh_bytes: in both
+ * @fresh_bytes: in @fresh
+ * @hole_bytes: in @holes
+ * @gaps: the file may have gaps, which come before @holes
  * @parts: such runs that are too short for a block
  */
 struct vhdx_space {
@@ -33,6 +35,8 @@ struct vhdx_space {
 	struct list_head fresh;
 	struct list_head holes;
 	u64 fresh_bytes;
+	u64 hole_bytes;
+	bool gaps;
 	struct list_head parts;
 };
 
@@ -54,6 +58,7 @@ struct vhdx_space *vhdx_space_create(u64 size)
 	INIT_LIST_HEAD(&space->fresh);
 	INIT_LIST_HEAD(&space->holes);
 	INIT_LIST_HEAD(&space->parts);
+	space->gaps = true;
 	space->leaves = DIV_ROUND_UP(size, VHDX_MIB << LEAF_SHIFT);
 	space->leaf = kvcalloc(space->leaves, sizeof(*space->leaf), GFP_KERNEL);
 	if (!space->leaf) {
@@ -253,6 +258,14 @@ static struct vhdx_run *last_run(struct list_head *runs)
 				  list_last_entry(runs, struct vhdx_run, link);
 }
 
+static void count(struct vhdx_space *space, const struct vhdx_run *run,
+		  s64 bytes)
+{
+	u64 *sum = run->hole ? &space->hole_bytes : &space->fresh_bytes;
+
+	WRITE_ONCE(*sum, *sum + bytes);
+}
+
 /* The last one stays the last, wherever the others come from. */
 static void add_run(struct vhdx_space *space, struct vhdx_run *run)
 {
@@ -263,7 +276,7 @@ static void add_run(struct vhdx_space *space, struct vhdx_run *run)
 	else
 		list_add_tail(&run->link, last && last->offset > run->offset ?
 					  &last->link : &space->fresh);
-	space->fresh_bytes += run->length;
+	count(space, run, run->length);
 }
 
 /* What is left of a run may be too short for a block; returns one that is used up. */
@@ -276,13 +289,13 @@ static struct vhdx_run *take_from(struct vhdx_space *space, struct vhdx_run *run
 	run->offset += length;
 	run->length -= length;
 	if (fresh)
-		space->fresh_bytes -= length;
+		count(space, run, -(s64)length);
 	if (!run->length) {
 		list_del(&run->link);
 		return run;
 	}
 	if (fresh && run->length < block) {
-		space->fresh_bytes -= run->length;
+		count(space, run, -(s64)run->length);
 		list_move_tail(&run->link, &space->parts);
 	}
 	return NULL;
@@ -343,7 +356,9 @@ bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset)
 	struct vhdx_run *used = NULL, *run;
 
 	spin_lock(&space->lock);
-	run = first_run(&space->fresh) ? : first_run(&space->holes);
+	run = first_run(&space->fresh);
+	if (!run && !space->gaps)
+		run = first_run(&space->holes);
 	if (run)
 		used = take_from(space, run, length, length, offset);
 	spin_unlock(&space->lock);
@@ -371,8 +386,9 @@ bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
 	struct vhdx_run *used = NULL, *run;
 
 	spin_lock(&space->lock);
-	run = last_run(&space->parts) ? : last_run(&space->fresh) ? :
-	      last_run(&space->holes);
+	run = last_run(&space->parts) ? : last_run(&space->fresh);
+	if (!run && !space->gaps)
+		run = last_run(&space->holes);
 	if (run)
 		used = take_from(space, run, length, part, offset);
 	spin_unlock(&space->lock);
@@ -397,6 +413,20 @@ bool vhdx_space_has_part(struct vhdx_space *space)
 }
 
 /**
+ * vhdx_space_expect_gaps() - say whether the file may have gaps
+ * @space: the map; a new one may
+ * @expect: allocations take no holes until somebody has looked
+ *
+ * Context: the journal's worker.
+ */
+void vhdx_space_expect_gaps(struct vhdx_space *space, bool expect)
+{
+	spin_lock(&space->lock);
+	WRITE_ONCE(space->gaps, expect);
+	spin_unlock(&space->lock);
+}
+
+/**
  * vhdx_space_fresh() - what vhdx_space_take() has left
  * @space: the map
  *
@@ -405,7 +435,9 @@ bool vhdx_space_has_part(struct vhdx_space *space)
  */
 u64 vhdx_space_fresh(const struct vhdx_space *space)
 {
-	return READ_ONCE(space->fresh_bytes);
+	u64 holes = READ_ONCE(space->gaps) ? 0 : READ_ONCE(space->hole_bytes);
+
+	return READ_ONCE(space->fresh_bytes) + holes;
 }
 
 static void drop_runs(struct vhdx_space *space, struct list_head *runs)
@@ -431,4 +463,6 @@ void vhdx_space_drop_fresh(struct vhdx_space *space)
 	drop_runs(space, &space->holes);
 	drop_runs(space, &space->parts);
 	space->fresh_bytes = 0;
+	space->hole_bytes = 0;
+	space->gaps = true;
 }

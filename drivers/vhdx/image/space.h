@@ -41,6 +41,7 @@ bool vhdx_space_take(struct vhdx_space *space, u64 length, u64 *offset);
 bool vhdx_space_take_part(struct vhdx_space *space, u64 length, u64 part,
 			  u64 *offset);
 bool vhdx_space_has_part(struct vhdx_space *space);
+void vhdx_space_expect_gaps(struct vhdx_space *space, bool expect);
 u64 vhdx_space_fresh(const struct vhdx_space *space);
 void vhdx_space_drop_fresh(struct vhdx_space *space);
 
