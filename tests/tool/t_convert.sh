@@ -333,6 +333,16 @@ poke damaged 0 'x'
 quiet 'a VHD whose first footer is damaged is read by the last' compare -q damaged raw
 truncate -s -512 damaged
 refused 'vhd, damaged' damaged
+# Virtual PC wrote footers without their last byte before 2004.
+cp r.vhd damaged
+truncate -s -1 damaged
+quiet 'a VHD whose footer has 511 bytes' compare -q damaged raw
+for padding in 1 511 512 4096; do
+	cp r.vhd damaged
+	truncate -s +$padding damaged
+	refused 'vhd, damaged' damaged
+done
+rm -f damaged
 
 # --- create --from ----------------------------------------------------------------------
 

@@ -87,7 +87,8 @@ static int refuse(const struct source *source,
  * What is taken for raw as nothing else was found, and is none by what lies in it.
  * *@format: receives what it is, or NULL.
  */
-static int find_foreign(struct source *source, const char **format)
+static int find_foreign(struct source *source, u64 file_size,
+			const char **format)
 {
 	static const struct {
 		u64 offset;
@@ -111,13 +112,17 @@ static int find_foreign(struct source *source, const char **format)
 		{ VHDX_REGION_TABLE_2_OFFSET, "regi", 4, "vhdx, damaged" },
 	};
 	struct posix_file *pf = file_of(source);
+	bool found;
 	char buf[32];
+	int ret;
 
-	*format = NULL;
+	ret = vhd_find_footer(&pf->file, file_size, &found);
+	if (ret)
+		return ret;
+	*format = found ? "vhd, damaged" : NULL;
 	for (size_t i = 0; !*format && i < ARRAY_SIZE(known); i++) {
-		int ret = pf->file.ops->read(&pf->file, buf, known[i].length,
-					     known[i].offset);
-
+		ret = pf->file.ops->read(&pf->file, buf, known[i].length,
+					 known[i].offset);
 		if (ret)
 			return ret;
 		if (!memcmp(buf, known[i].bytes, known[i].length))
@@ -218,7 +223,7 @@ static int open_as(struct source *source, const struct source_options *options)
 	if (!ret && !source->format) {
 		ret = probe(source, size);
 		if (!ret && source->format == SOURCE_RAW)
-			ret = find_foreign(source, &other);
+			ret = find_foreign(source, size, &other);
 		else if (options->only_raw)
 			other = source_formats[source->format];
 	}

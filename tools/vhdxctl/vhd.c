@@ -22,6 +22,9 @@
 #define UNUSED_BLOCK	U32_MAX
 #define EPOCH		946684800	/* the first second of 2000 */
 
+/* How far from its end a file is looked through for a footer, in bytes. */
+#define PADDING		0x10000U
+
 #define MIN_BLOCK_SIZE	0x1000U
 #define MAX_BLOCK_SIZE	0x10000000U
 
@@ -97,9 +100,11 @@ static bool is_copy(const struct footer *footer)
 	       (type == TYPE_DYNAMIC || type == TYPE_DIFFERENCING);
 }
 
+/* Before 2004 Virtual PC left out the last byte, which is reserved. */
 static u64 footer_offset(u64 file_size)
 {
-	return file_size - VHD_FOOTER_SIZE;
+	return file_size - VHD_FOOTER_SIZE +
+	       (file_size % VHD_SECTOR_SIZE == VHD_SECTOR_SIZE - 1);
 }
 
 static int read_at(struct vhdx_file *file, void *buf, size_t length, u64 offset,
@@ -138,6 +143,30 @@ int vhd_probe(struct vhdx_file *file, u64 file_size, bool *is_vhd)
 		return ret;
 	}
 	*is_vhd = !ret;
+	return ret;
+}
+
+/**
+ * vhd_find_footer - whether a file is a VHD with something behind its end
+ * @file: open
+ * @file_size: bytes
+ * @found: receives it: a footer, with the checksum that it says, where a sector near
+ *	the end begins
+ *
+ * Return: 0, or what reading answered.
+ */
+int vhd_find_footer(struct vhdx_file *file, u64 file_size, bool *found)
+{
+	u64 pos = ALIGN_DOWN(file_size, VHD_SECTOR_SIZE);
+	u64 last = pos - min_t(u64, pos, PADDING);
+	struct footer footer;
+	int ret = 0;
+
+	for (*found = false; !ret && !*found && pos > last; ) {
+		pos -= VHD_SECTOR_SIZE;
+		ret = file->ops->read(file, &footer, sizeof(footer), pos);
+		*found = !ret && is_whole(&footer);
+	}
 	return ret;
 }
 

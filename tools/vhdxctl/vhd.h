@@ -59,6 +59,7 @@ struct vhd_extent {
 };
 
 int vhd_probe(struct vhdx_file *file, u64 file_size, bool *is_vhd);
+int vhd_find_footer(struct vhdx_file *file, u64 file_size, bool *found);
 int vhd_open(struct vhd *vhd, struct vhdx_file *file, u64 file_size,
 	     struct vhdx_error *err);
 int vhd_map(struct vhd *vhd, u64 pos, u64 length, struct vhd_extent *extent,
