@@ -505,7 +505,7 @@ static void growth_clear_no_space(struct kunit *test)
 	struct guest_write gw;
 
 	KUNIT_EXPECT_EQ(test, w->mf->fault.times, 0);
-	w->mf->fault.times = 1;
+	w->mf->fault.times = 2;
 	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512), -ENOSPC);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, 0, 512, 1), 0);
 	KUNIT_EXPECT_EQ(test, guest_write(w->img, MIB, 512, 1), 0);
@@ -895,6 +895,83 @@ static void growth_give_back_fixed(struct kunit *test)
 	guest_close(test, w->img);
 }
 
+/* ... and so does another that can be zeroed, behind the one that cannot. */
+static void growth_gaps_behind_full(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 0, 6, 4 * MIB }, { 100, 6, 16 * MIB }
+	};
+	struct writer *w = writer_init(test);
+	struct guest_write gw;
+	u64 i;
+
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	memfile_resize(w->mf, 17 * MIB);
+	w->mf->room = w->mf->size;
+	writer_open(test, w);
+	KUNIT_ASSERT_EQ(test, guest_clear(w->img, 0), 0);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ZERO, .times = U64_MAX, .errnum = -ENOSPC,
+		.from = 4 * MIB, .to = 14 * MIB,
+	};
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	/* Not all of them are tried for one write. */
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 10 * MIB, 512),
+			-ENOSPC);
+	for (i = 10; i < 12; i++) {
+		KUNIT_EXPECT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+		KUNIT_EXPECT_EQ(test, writer_offset(w, i * MIB), (i + 4) * MIB);
+	}
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, i * MIB, 512),
+			-ENOSPC);
+	w->mf->fault.ops = 0;
+	for (; i < 22; i++)
+		KUNIT_EXPECT_EQ(test, guest_write(w->img, i * MIB, 512, 1), 0);
+	KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, i * MIB, 512),
+			-ENOSPC);
+	guest_finish(test, w->img);
+}
+
+/* Who gives back as much as he writes does not wait for gaps that there are not. */
+static void growth_holes_at_once(struct kunit *test)
+{
+	struct builder_block blocks[64] = {};
+	struct writer *w = writer_init(test);
+	u64 i, size;
+
+	for (i = 0; i < ARRAY_SIZE(blocks); i++) {
+		blocks[i].block = i;
+		blocks[i].state = 6;
+		blocks[i].offset = (4 + i) * MIB;
+	}
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	memfile_resize(w->mf, 68 * MIB);
+	writer_open(test, w);
+	w->img->growth_step = 16 * MIB;
+	for (i = 0; i < 32; i++)
+		KUNIT_ASSERT_EQ(test, guest_clear(w->img, i), 0);
+	KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+	KUNIT_ASSERT_EQ(test, guest_write(w->img, 199 * MIB, 512, 1), 0);
+	size = w->mf->size;
+	for (i = 0; i < 30; i++) {
+		struct guest_write gw = {
+			.write.pos = (200 + i) * MIB, .write.length = 512,
+			.write.wait = true, .write.resume = guest_resume,
+		};
+
+		KUNIT_ASSERT_EQ(test, guest_clear(w->img, 32 + i), 0);
+		KUNIT_ASSERT_EQ(test, guest_flush(w->img), 0);
+		KUNIT_ASSERT_EQ(test, vhdx_write_begin(w->img, &gw.write), 0);
+		guest_end(w->img, &gw, 0);
+	}
+	KUNIT_EXPECT_EQ(test, size, w->mf->size);
+	guest_finish(test, w->img);
+}
+
 static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_steps),
 	KUNIT_CASE(growth_is_stable),
@@ -916,6 +993,8 @@ static struct kunit_case image_growth_cases[] = {
 	KUNIT_CASE(growth_clear_no_space),
 	KUNIT_CASE(growth_hole_is_last),
 	KUNIT_CASE(growth_gaps_before_holes),
+	KUNIT_CASE(growth_gaps_behind_full),
+	KUNIT_CASE(growth_holes_at_once),
 	KUNIT_CASE(growth_not_punched),
 	KUNIT_CASE(growth_busy_recycles),
 	KUNIT_CASE(growth_fixed),

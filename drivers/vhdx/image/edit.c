@@ -194,7 +194,10 @@ int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset)
 		end = *offset + length;
 		if (end > VHDX_MAX_FILE_OFFSET)
 			return -EFBIG;
-		ret = vhdx_journal_grow(img->journal, end - img->file_size);
+		/* A file that could not be cut has it already. */
+		if (end > img->file_size)
+			ret = vhdx_journal_grow(img->journal,
+						end - img->file_size);
 		if (ret)
 			return ret;
 	}

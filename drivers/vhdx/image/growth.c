@@ -11,6 +11,9 @@
 /* Runs that one step zeroes before it flushes. */
 #define BATCH	64
 
+/* Gaps that one step tries in vain: a host that is full takes its time to say so. */
+#define MAX_FULL	8
+
 static int flush(struct vhdx_journal *j)
 {
 	int ret = vhdx_journal_flush(j);
@@ -114,15 +117,15 @@ static u64 find_part(struct vhdx_journal *j)
 
 /*
  * Gaps between the structures of the file. Returns how many bytes became fresh.
- * What the host has no room for just now is tried again; any other gap that
- * cannot be zeroed is left alone until the next attach.
+ * What the host has no room for just now is tried again once the rest was; any
+ * other gap that cannot be zeroed is left alone until the next attach.
  */
 static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 {
 	struct vhdx_image *img = j->img;
 	u64 length = 1ULL << img->geometry.block_shift;
-	u64 part = find_part(j);
-	u32 n = 0, tries, i;
+	u64 part = find_part(j), again = j->gap_again;
+	u32 n = 0, full = 0, tries, i;
 	u64 gap[BATCH];
 	u64 offset;
 	int ret;
@@ -134,21 +137,30 @@ static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 		if (ret)
 			part = U64_MAX;
 	}
+	j->gap_again = U64_MAX;
 	for (tries = 0; tries < BATCH && n * length < bytes; tries++) {
 		offset = vhdx_space_find_gap(img->space, j->gap_cursor,
 					     img->file_size, length);
 		if (offset == U64_MAX) {
 			/* All that is behind this is claimed as it is made. */
 			j->gap_cursor = img->file_size;
-			break;
+			if (again == U64_MAX)
+				break;
+			j->gap_cursor = again;
+			again = U64_MAX;
+			continue;
 		}
 		ret = zero_gap(j, offset, length);
-		if (vhdx_is_no_space(ret))
-			break;
 		j->gap_cursor = offset + length;
-		if (!ret)
+		if (!ret) {
 			gap[n++] = offset;
+		} else if (vhdx_is_no_space(ret)) {
+			j->gap_again = min(j->gap_again, offset);
+			if (++full == MAX_FULL)
+				break;
+		}
 	}
+	j->gap_again = min(j->gap_again, again);
 	if ((!n && part == U64_MAX) || flush(j))
 		return 0;
 	if (part != U64_MAX)
@@ -242,7 +254,8 @@ static int clear_run(struct vhdx_journal *j, struct vhdx_run *run)
 static void leave_as_gap(struct vhdx_journal *j, struct vhdx_run *run)
 {
 	vhdx_space_unclaim(j->img->space, run->offset, run->length);
-	j->gap_cursor = min(j->gap_cursor, run->offset);
+	if (run->offset < j->gap_cursor)
+		j->gap_again = min(j->gap_again, run->offset);
 	j->part_cursor = min(j->part_cursor, run->offset);
 	list_del(&run->link);
 	kfree(run);
@@ -299,7 +312,8 @@ bool vhdx_journal_recycle(struct vhdx_journal *j)
 		vhdx_space_add_fresh(j->img->space, run);
 	}
 	/* A host that had no room for gaps may have it now. */
-	vhdx_space_expect_gaps(j->img->space, true);
+	if (j->gap_again != U64_MAX || j->gap_cursor < j->img->file_size)
+		vhdx_space_expect_gaps(j->img->space, true);
 	return true;
 }
 
@@ -334,6 +348,7 @@ void vhdx_journal_cut(struct vhdx_journal *j)
 	vhdx_space_drop_fresh(img->space);
 	/* All of these are gaps now. */
 	j->gap_cursor = 0;
+	j->gap_again = U64_MAX;
 	j->part_cursor = 0;
 	end = max(vhdx_space_end(img->space), j->cut_limit);
 	if (end >= img->file_size)

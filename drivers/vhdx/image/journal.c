@@ -741,6 +741,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	    img->log.sequence.head.sequence_number <= U64_MAX / 2)
 		j->sequence_number = img->log.sequence.head.sequence_number;
 	j->fresh_from = img->size;
+	j->gap_again = U64_MAX;
 	if (img->metadata.leave_blocks_allocated)
 		j->cut_limit = img->size;
 	j->half_length = min_t(u32, log_length / 2, MAX_HALF_LENGTH);

@@ -133,6 +133,8 @@ struct vhdx_generation {
  * @hides: what changed since the last snapshot hides the parent
  * The rest belongs to the worker alone.
  * @commit_failed: the last one did
+ * @gap_cursor: from where on gaps have not been tried, bytes
+ * @gap_again: where the first one is that the host had no room for; U64_MAX: none
  */
 struct vhdx_journal {
 	struct vhdx_image *img;
@@ -161,6 +163,7 @@ struct vhdx_journal {
 	struct list_head draining;
 	bool drain_wanted;
 	u64 gap_cursor;
+	u64 gap_again;
 	u64 part_cursor;
 	u64 cut_limit;
 	bool guids_changed;
