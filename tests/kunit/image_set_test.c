@@ -287,6 +287,29 @@ static void set_no_room(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, checksum, memfile_checksum(pair->w->mf));
 }
 
+/* What did not change is no other disk to its children. */
+static void set_full_host(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	struct vhdx_set set = { .physical_sector_size = 512 };
+	struct vhdx_header before, after;
+	u32 slot;
+
+	writer_build(test, w);
+	writer_header(w, 0, &before);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = 1, .errnum = -ENOSPC,
+	};
+	KUNIT_ASSERT_EQ(test, -ENOSPC, set_it(test, w->mf, &set));
+	KUNIT_EXPECT_TRUE(test, set.visible);
+	for (slot = 0; slot < 2; slot++) {
+		writer_header(w, slot, &after);
+		KUNIT_EXPECT_TRUE(test, guid_equal(&before.data_write_guid,
+						   &after.data_write_guid));
+	}
+	KUNIT_EXPECT_EQ(test, 0, set_it(test, w->mf, &set));
+}
+
 /* Each operation of the file fails once: old or new, and never a mixture. */
 static void set_fail_each_op(struct kunit *test)
 {
@@ -331,6 +354,7 @@ static struct kunit_case image_set_cases[] = {
 	KUNIT_CASE(set_nothing),
 	KUNIT_CASE(set_refused),
 	KUNIT_CASE(set_no_room),
+	KUNIT_CASE(set_full_host),
 	KUNIT_CASE_SLOW(set_fail_each_op),
 	{}
 };
