@@ -230,6 +230,10 @@ quiet 'the same disk' compare -q odd.vhd odd.raw
 ctl convert -q odd.raw odd.vhdx
 [ "$rc" = 0 ] && [ ! -s err ] && ./vhdxctl info --json odd.vhdx | grep -q '"virtual-size": 3000320'
 ok 'a VHDX whole sectors' $?
+for file in odd.raw r.vhd; do
+	fails "$file: it has no parent" 64 "odd.vhdx: --parent: $file has no parent" \
+		convert --parent odd.vhdx -O raw "$file" n.raw
+done
 quiet 'and raw is as it is' convert -O raw odd.raw odd2.raw
 same 'to the byte' odd.raw odd2.raw
 

@@ -231,14 +231,13 @@ static int open_as(struct source *source, const struct source_options *options)
 		return fail(source, ret);
 	if (other)
 		return refuse(source, options, other);
-	switch (source->format) {
-	case SOURCE_VHDX:
+	if (source->format == SOURCE_VHDX)
 		return open_vhdx(source, options);
-	case SOURCE_VHD:
-		return open_vhd(source, size);
-	default:
-		return open_raw(source, size);
-	}
+	if (options->parents.parents)
+		return message_fail(EX_USAGE, options->parents.parent[0],
+				    "--parent: %s has no parent", source->path);
+	return source->format == SOURCE_VHD ? open_vhd(source, size) :
+					      open_raw(source, size);
 }
 
 /**
