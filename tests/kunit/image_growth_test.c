@@ -937,17 +937,20 @@ static void growth_gaps_behind_full(struct kunit *test)
 /* Who gives back as much as he writes does not wait for gaps that there are not. */
 static void growth_holes_at_once(struct kunit *test)
 {
-	struct builder_block blocks[64] = {};
+	const u32 n = 64;
+	struct builder_block *blocks = kunit_kcalloc(test, n, sizeof(*blocks),
+						     GFP_KERNEL);
 	struct writer *w = writer_init(test);
 	u64 i, size;
 
-	for (i = 0; i < ARRAY_SIZE(blocks); i++) {
+	KUNIT_ASSERT_NOT_NULL(test, blocks);
+	for (i = 0; i < n; i++) {
 		blocks[i].block = i;
 		blocks[i].state = 6;
 		blocks[i].offset = (4 + i) * MIB;
 	}
 	w->b.block = blocks;
-	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.blocks = n;
 	writer_build(test, w);
 	memfile_resize(w->mf, 68 * MIB);
 	writer_open(test, w);
