@@ -3,14 +3,16 @@
  * Runs the KUnit suites of tests/kunit in userspace and prints KTAP, nested
  * like the kernel's: suites, cases, parameters. A case that leaks memory fails.
  *
- * unit [-l] [PATTERN]: -l lists; PATTERN chooses "suite" or "suite.case", with
- * the shell's wildcards.
+ * unit [-l] [-q] [PATTERN]: -l lists; -q lets each 13th operation of a file fail
+ * where it is all of them else; PATTERN chooses "suite" or "suite.case", with the
+ * shell's wildcards.
  */
 #include <fnmatch.h>
 #include <unistd.h>
 
 #include "unit_alloc.h"
 #include "kunit/test.h"
+#include "../kunit/guest.h"
 
 #define MAX_SUITES	64
 
@@ -358,6 +360,9 @@ static void list(const char *pattern)
 				       kcase->name);
 }
 
+/* of tests/kunit/guest.h */
+unsigned int guest_fail_step = 1;
+
 int main(int argc, char **argv)
 {
 	struct totals totals = { 0 };
@@ -365,12 +370,18 @@ int main(int argc, char **argv)
 	bool only_list = false;
 	int i, n = 0, opt;
 
-	while ((opt = getopt(argc, argv, "l")) != -1) {
-		if (opt != 'l') {
-			fprintf(stderr, "usage: unit [-l] [PATTERN]\n");
+	while ((opt = getopt(argc, argv, "lq")) != -1) {
+		switch (opt) {
+		case 'l':
+			only_list = true;
+			break;
+		case 'q':
+			guest_fail_step = GUEST_FAIL_QUICK;
+			break;
+		default:
+			fprintf(stderr, "usage: unit [-l] [-q] [PATTERN]\n");
 			return 64;
 		}
-		only_list = true;
 	}
 	pattern = argv[optind];
 	if (only_list) {

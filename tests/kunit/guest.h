@@ -14,12 +14,15 @@ struct kunit;
 /*
  * What goes through all operations of a file goes on by so many. A kernel that
  * looks at each access, emulated, is a hundred times slower than userspace, where
- * it is each of them. Odd, for those that do one thing and another in turn.
+ * it is each of them, but for build/unit -q. Odd, for those that do one thing and
+ * another in turn.
  */
+#define GUEST_FAIL_QUICK	13U
 #ifdef __KERNEL__
-#define GUEST_FAIL_STEP		13U
+#define GUEST_FAIL_STEP		GUEST_FAIL_QUICK
 #else
-#define GUEST_FAIL_STEP		1U
+extern unsigned int guest_fail_step;
+#define GUEST_FAIL_STEP		guest_fail_step
 #endif
 
 /**

@@ -3,7 +3,7 @@
 #
 # Memory, the host's disk and its space run out while an image is written: each
 # error belongs to who asked, and what was flushed is there afterwards. Prints TAP.
-# kernels: debug
+# long: debug
 # vm: -m 96 -x build/mkvhdx
 # more: -e EVERY=1
 set -u
