@@ -3,8 +3,7 @@
 #
 # Real images (where they lie beside the project), attached read-only: what a
 # guest reads, and that the file stays as it is. Prints TAP.
-# kernels: 6.12
-# long: 6.1
+# long: 6.1 6.12
 # also: debug
 # vm: -m 512 -x build/rawctl $(test -d ../shared/images && echo -f ../shared/images)
 set -u
