@@ -19,7 +19,7 @@ cd "$work" || exit 1
 unset LC_CTYPE LANG
 export LC_ALL=C.UTF-8
 # A finding of the sanitizers is none of the tool's own exit codes.
-export ASAN_OPTIONS=exitcode=99${ASAN_OPTIONS:+:$ASAN_OPTIONS} UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
+export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
 . "$top/tests/vm/lib/guest/tap.sh"
