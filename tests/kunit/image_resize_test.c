@@ -250,20 +250,18 @@ static void resize_moves_bat(struct kunit *test)
 	guest_check_file(test, w->mf);
 }
 
-/* A fixed image keeps what is behind its last block, and what is no whole MiB of it. */
-static void resize_ragged_end(struct kunit *test)
+static const struct resize_case fixed_case = {
+	.block_size = MIB, .sector = 512, .fixed = true,
+};
+
+/* A fixed image of 3 MiB grows to 5: what it had it has, and zeros behind that. */
+static void grow_fixed(struct kunit *test, struct writer *w)
 {
-	static const struct resize_case fixed = {
-		.block_size = MIB, .sector = 512, .fixed = true,
-	};
-	struct writer *w = resize_init(test, &fixed, 3 * MIB);
 	u8 *copy = allocate(test, LARGEST);
 	u8 *buf = allocate(test, PIECE);
-	struct vhdx_image *img;
+	struct vhdx_image *img = open_again(test, w);
 	struct vhdx_error err;
 
-	memfile_resize(w->mf, w->mf->size + 4608);
-	img = open_again(test, w);
 	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, 3 * MIB, 0));
 	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 5 * MIB, &err));
 	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
@@ -274,15 +272,19 @@ static void resize_ragged_end(struct kunit *test)
 	guest_close(test, img);
 }
 
+/* What is behind the last block need not be whole MiB. */
+static void resize_ragged_end(struct kunit *test)
+{
+	struct writer *w = resize_init(test, &fixed_case, 3 * MIB);
+
+	memfile_resize(w->mf, w->mf->size + 4608);
+	grow_fixed(test, w);
+}
+
 /* A block device that is longer than a fixed image on it: that is what it grows into. */
 static void resize_fixed_on_device(struct kunit *test)
 {
-	static const struct resize_case fixed = {
-		.block_size = MIB, .sector = 512, .fixed = true,
-	};
-	struct writer *w = resize_init(test, &fixed, 3 * MIB);
-	u8 *copy = allocate(test, LARGEST);
-	u8 *buf = allocate(test, PIECE);
+	struct writer *w = resize_init(test, &fixed_case, 3 * MIB);
 	u64 end = w->mf->size;
 	struct vhdx_image *img;
 	struct vhdx_error err;
@@ -293,15 +295,9 @@ static void resize_fixed_on_device(struct kunit *test)
 		.ops = MEMFILE_ALLOCATE | MEMFILE_RESIZE, .times = U64_MAX,
 		.errnum = -ENOSPC, .from = w->mf->size,
 	};
-	img = open_again(test, w);
-	KUNIT_ASSERT_EQ(test, 0, vhdx_sync_read(img, copy, 3 * MIB, 0));
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 5 * MIB, &err));
-	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
-	guest_close(test, img);
-	guest_check_file(test, w->mf);
+	grow_fixed(test, w);
 	KUNIT_EXPECT_EQ(test, end + 2 * MIB, w->mf->size);
 	img = open_again(test, w);
-	compare(test, img, copy, buf, 5 * MIB, NULL, 0);
 	KUNIT_EXPECT_EQ(test, -ENOSPC, vhdx_image_resize(img, 6 * MIB, &err));
 	guest_close(test, img);
 }
