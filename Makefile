@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make              the tool and, for the running kernel, the module
-# make check        what says most in ten minutes (root: the VMs' file systems are made here)
+# make check        what says most in little time (root: the VMs' file systems are made here)
 # make check-long   all tests: what .ci/run runs
 # make check-all    the same, VM tests on each kernel they can run on, long ones in full
 # make demo         a real image in a throwaway VM
