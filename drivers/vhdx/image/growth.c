@@ -117,8 +117,8 @@ static u64 find_part(struct vhdx_journal *j)
 
 /*
  * Gaps between the structures of the file. Returns how many bytes became fresh.
- * What the host has no room for just now is tried again once the rest was; any
- * other gap that cannot be zeroed is left alone until the next attach.
+ * What the host has no room for just now is tried again once the rest was, and what
+ * is behind it with it; any other gap that cannot be zeroed is left alone.
  */
 static u64 fill_gaps(struct vhdx_journal *j, u64 bytes)
 {
