@@ -252,8 +252,10 @@ static void growth_full_host_metadata(struct kunit *test)
 	place[1] = w->layout.bat_offset;
 	for (i = 0; i < 2; i++) {
 		writer_open(test, w);
+		/* of the BAT a MiB, and then the page alone */
 		w->mf->fault = (struct memfile_fault){
-			.ops = MEMFILE_ALLOCATE, .times = 1, .errnum = -ENOSPC,
+			.ops = MEMFILE_ALLOCATE, .times = 1 + i,
+			.errnum = -ENOSPC,
 			.from = place[i], .to = place[i] + 1,
 		};
 		KUNIT_EXPECT_EQ(test, guest_begin_at(w->img, &gw, 0, 512),

@@ -441,6 +441,17 @@ static void fail_parked(struct vhdx_journal *j, enum vhdx_write_want want,
 	spin_unlock(&j->lock);
 }
 
+static void fail_parked_for_page(struct vhdx_journal *j, u64 page, int ret)
+{
+	struct vhdx_write *write;
+
+	spin_lock(&j->lock);
+	list_for_each_entry(write, &j->parked, link)
+		if (write->want == VHDX_WANT_PAGE && write->want_page == page)
+			write->error = ret;
+	spin_unlock(&j->lock);
+}
+
 static void resume_parked(struct vhdx_journal *j)
 {
 	struct vhdx_write *write, *next;
@@ -467,31 +478,65 @@ static void fail_everything(struct vhdx_journal *j)
 	resume_parked(j);
 }
 
+/*
+ * A full host has the page, if it was written once, and may have no more: what the
+ * guest gives back there is all that makes room again.
+ */
+static int prepare_one_page(struct vhdx_journal *j, u64 page)
+{
+	unsigned long *pages = j->prepared_page;
+	int ret;
+
+	ret = vhdx_journal_allocate(j, vhdx_page_offset(j, page), PAGE_BYTES);
+	if (ret)
+		return ret;
+	if (!pages) {
+		pages = kvcalloc(DIV_ROUND_UP(j->prepared_mib * MIB_PAGES,
+					      BITS_PER_LONG),
+				 sizeof(*pages), VHDX_GFP_SIZED);
+		if (!pages)
+			return -ENOMEM;
+		/* pairs with vhdx_journal_prepared() */
+		smp_store_release(&j->prepared_page, pages);
+	}
+	pages[BIT_WORD(page)] |= BIT_MASK(page);
+	return 0;
+}
+
+static int prepare_page(struct vhdx_journal *j, u64 page)
+{
+	u64 mib = page / MIB_PAGES;
+	int ret;
+
+	ret = vhdx_journal_allocate(j, vhdx_page_offset(j, mib * MIB_PAGES),
+				    VHDX_MIB);
+	if (vhdx_is_no_space(ret))
+		return prepare_one_page(j, page);
+	if (!ret)
+		j->prepared[BIT_WORD(mib)] |= BIT_MASK(mib);
+	return ret;
+}
+
 /* A write must not fail later, in a commit, because the host is full. */
 static void prepare_pages(struct vhdx_journal *j)
 {
 	struct vhdx_write *write;
-	u64 mib;
+	u64 page;
 	int ret;
 
 	for (;;) {
-		mib = U64_MAX;
+		page = U64_MAX;
 		spin_lock(&j->lock);
 		list_for_each_entry(write, &j->parked, link)
 			if (write->want == VHDX_WANT_PAGE && !write->error &&
 			    !vhdx_journal_prepared(j, write->want_page))
-				mib = write->want_page * PAGE_BYTES / VHDX_MIB;
+				page = write->want_page;
 		spin_unlock(&j->lock);
-		if (mib == U64_MAX)
+		if (page == U64_MAX)
 			return;
-		ret = vhdx_journal_allocate(j, vhdx_page_offset(j, mib *
-								MIB_PAGES),
-					    VHDX_MIB);
-		if (ret) {
-			fail_parked(j, VHDX_WANT_PAGE, ret);
-			return;
-		}
-		j->prepared[BIT_WORD(mib)] |= BIT_MASK(mib);
+		ret = prepare_page(j, page);
+		if (ret)
+			fail_parked_for_page(j, page, ret);
 	}
 }
 
@@ -714,7 +759,6 @@ static int make_pool(struct vhdx_journal *j)
  */
 int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 {
-	u64 mib = img->bat_region->length / VHDX_MIB + img->geometry.chunks;
 	u32 log_length = vhdx_image_header(img)->log_length ? : VHDX_MIB;
 	struct vhdx_journal *j;
 	u32 i;
@@ -757,7 +801,8 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	j->in_place = kvcalloc(j->half_length / PAGE_BYTES,
 			       sizeof(*j->in_place), GFP_KERNEL);
 	j->bat_pages = img->bat_region->length / PAGE_BYTES;
-	j->prepared = kvcalloc(DIV_ROUND_UP(mib, BITS_PER_LONG),
+	j->prepared_mib = j->bat_pages / MIB_PAGES + img->geometry.chunks;
+	j->prepared = kvcalloc(DIV_ROUND_UP(j->prepared_mib, BITS_PER_LONG),
 			       sizeof(*j->prepared), VHDX_GFP_SIZED);
 	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
 	    !j->in_place || !j->prepared || make_pool(j))
@@ -793,6 +838,7 @@ void vhdx_journal_free(struct vhdx_journal *j)
 	while (j->pooled)
 		kfree(j->pool[--j->pooled]);
 	kvfree(j->pool);
+	kvfree(j->prepared_page);
 	kvfree(j->prepared);
 	kvfree(j->in_place);
 	kvfree(j->log_page);

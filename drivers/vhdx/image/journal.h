@@ -178,7 +178,9 @@ struct vhdx_journal {
 	struct vhdx_page **in_place;
 	void **pool;
 	u32 pooled;
+	u64 prepared_mib;
 	unsigned long *prepared;
+	unsigned long *prepared_page;
 };
 
 /**
@@ -282,12 +284,17 @@ static inline u64 vhdx_journal_step(const struct vhdx_journal *j)
 	return j->img->growth_step ? : VHDX_GROWTH_STEP;
 }
 
-/* The host has room for the page where it is in the file; by the MiB. */
+/* The host has room for the page where it is in the file. */
 static inline bool vhdx_journal_prepared(const struct vhdx_journal *j, u64 page)
 {
 	u64 mib = page * VHDX_LOG_SECTOR_SIZE / VHDX_MIB;
+	const unsigned long *pages;
 
-	return READ_ONCE(j->prepared[BIT_WORD(mib)]) & BIT_MASK(mib);
+	if (READ_ONCE(j->prepared[BIT_WORD(mib)]) & BIT_MASK(mib))
+		return true;
+	/* pairs with prepare_one_page() */
+	pages = smp_load_acquire(&j->prepared_page);
+	return pages && READ_ONCE(pages[BIT_WORD(page)]) & BIT_MASK(page);
 }
 
 #endif
