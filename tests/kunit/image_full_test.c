@@ -131,9 +131,45 @@ static void full_takes_back(struct kunit *test)
 	guest_check_byte(test, w->img, 600 * MIB, MIB, 0);
 }
 
+static u64 count_pages(struct vhdx_journal *j)
+{
+	struct vhdx_page *page;
+	u64 n = 0;
+
+	list_for_each_entry(page, &j->pages, link)
+		n++;
+	return n;
+}
+
+/* Writes that failed keep no pages of bits in memory. */
+static void full_keeps_no_pages(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	u64 pos, before;
+
+	/* The first writes make the pages' MiB ready, and use what there is. */
+	KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, 3 * MIB, 512, 1));
+	KUNIT_ASSERT_EQ(test, 0, guest_flush(w->img));
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX, .errnum = -ENOSPC,
+	};
+	for (pos = 4 * MIB; !guest_write(w->img, pos, 512, 1);)
+		pos += MIB;
+	KUNIT_ASSERT_EQ(test, 0, guest_flush(w->img));
+	before = count_pages(w->img->journal);
+	for (pos = GIB; pos < CHUNK; pos += 16 * MIB)
+		KUNIT_ASSERT_EQ(test, -ENOSPC,
+				guest_write(w->img, pos, 512, 1));
+	KUNIT_EXPECT_EQ(test, before, count_pages(w->img->journal));
+	memset(&w->mf->fault, 0, sizeof(w->mf->fault));
+	KUNIT_EXPECT_EQ(test, 0, guest_write(w->img, GIB, 512, 2));
+	guest_finish(test, w->img);
+}
+
 static struct kunit_case image_full_cases[] = {
 	KUNIT_CASE(full_fails_its_own),
 	KUNIT_CASE(full_takes_back),
+	KUNIT_CASE(full_keeps_no_pages),
 	{}
 };
 

@@ -96,6 +96,27 @@ enum vhdx_write_want vhdx_pages_reserve(struct vhdx_journal *j,
 }
 
 /**
+ * vhdx_page_forget() - a page is in place and clean
+ * @j: the journal
+ * @page: not active, with nothing logged; given back
+ *
+ * Context: map_sem held for writing, or for reading and under @j->lock.
+ */
+void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page)
+{
+	const struct vhdx_page_ref ref = {
+		.index = page->index,
+		.bits = page->bits,
+	};
+
+	*slot(j, &ref) = NULL;
+	list_del(&page->link);
+	if (page->bits)
+		vhdx_bitmaps_unpin(j->img, &page->bits, 1);
+	kfree(page);
+}
+
+/**
  * vhdx_pages_unreserve() - undo vhdx_pages_reserve()
  * @j: the journal
  * @ref: as there
@@ -113,8 +134,12 @@ void vhdx_pages_unreserve(struct vhdx_journal *j,
 	for (i = 0; i < n; i++) {
 		page = *slot(j, &ref[i]);
 		page->reserved--;
-		if (!vhdx_page_is_active(page))
-			j->active_pages--;
+		if (vhdx_page_is_active(page))
+			continue;
+		j->active_pages--;
+		/* Nothing came of it: it keeps no bits in memory. */
+		if (!page->logged)
+			vhdx_page_forget(j, page);
 	}
 	spin_unlock(&j->lock);
 }
@@ -181,25 +206,4 @@ u64 vhdx_page_offset(const struct vhdx_journal *j, u64 index)
 							   chunk));
 	return vhdx_bat_offset(entry) +
 	       (index & (VHDX_CHUNK_PAGES - 1)) * PAGE_BYTES;
-}
-
-/**
- * vhdx_page_forget() - a page is in place and clean
- * @j: the journal
- * @page: given back
- *
- * Context: map_sem held for writing.
- */
-void vhdx_page_forget(struct vhdx_journal *j, struct vhdx_page *page)
-{
-	const struct vhdx_page_ref ref = {
-		.index = page->index,
-		.bits = page->bits,
-	};
-
-	*slot(j, &ref) = NULL;
-	list_del(&page->link);
-	if (page->bits)
-		vhdx_bitmaps_unpin(j->img, &page->bits, 1);
-	kfree(page);
 }
