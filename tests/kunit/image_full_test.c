@@ -166,10 +166,30 @@ static void full_keeps_no_pages(struct kunit *test)
 	guest_finish(test, w->img);
 }
 
+/* Zeros where there is nothing: a whole disk of them takes no memory. */
+static void full_of_nothing(struct kunit *test)
+{
+	struct writer *w = writer_init(test);
+	u64 pos;
+
+	w->b.disk_size = CHUNK;
+	writer_build(test, w);
+	writer_open(test, w);
+	for (pos = 0; pos < CHUNK; pos += 256 * MIB) {
+		KUNIT_EXPECT_EQ(test, 0, guest_clear(w->img, pos / MIB));
+		KUNIT_EXPECT_EQ(test, 0, guest_zero(w->img, pos + MIB, 4096));
+		KUNIT_EXPECT_EQ(test, 0, guest_discard(w->img, pos + 2 * MIB,
+						       4096));
+	}
+	for (pos = 0; pos < CHUNK / MIB / 512; pos++)
+		KUNIT_EXPECT_NULL(test, vhdx_block_map_page(w->img->map, pos));
+}
+
 static struct kunit_case image_full_cases[] = {
 	KUNIT_CASE(full_fails_its_own),
 	KUNIT_CASE(full_takes_back),
 	KUNIT_CASE(full_keeps_no_pages),
+	KUNIT_CASE(full_of_nothing),
 	{}
 };
 

@@ -235,6 +235,14 @@ static void init_change(struct vhdx_journal *j, struct change *change, u64 pos)
 	change->shard = vhdx_journal_shard(j, change->index / PAGE_ENTRIES);
 }
 
+/* To look: for a change there may be no memory yet. */
+static void lock_entry(struct vhdx_journal *j, struct change *change)
+	__acquires(&change->shard->lock)
+{
+	down_read(&j->map_sem);
+	spin_lock(&change->shard->lock);
+}
+
 static void lock_change(struct vhdx_journal *j, struct change *change)
 	__acquires(&change->shard->lock)
 {
@@ -244,8 +252,7 @@ static void lock_change(struct vhdx_journal *j, struct change *change)
 	vhdx_block_map_reserve(map, change->index / PAGE_ENTRIES);
 	if (change->pinned)
 		vhdx_block_map_reserve(map, change->bitmap_index / PAGE_ENTRIES);
-	down_read(&j->map_sem);
-	spin_lock(&change->shard->lock);
+	lock_entry(j, change);
 }
 
 /*
@@ -505,6 +512,19 @@ static bool begin_in_place(struct vhdx_journal *j, struct vhdx_write *write,
 	return true;
 }
 
+/* Zeros alone ask this first: a disk of nothing but zeros is to take no memory. */
+static bool begin_lean(struct vhdx_journal *j, struct vhdx_write *write,
+		       struct change *change)
+{
+	bool done;
+
+	lock_entry(j, change);
+	done = begin_in_place(j, write, change,
+			      vhdx_block_map_entry(j->img->map, change->index));
+	unlock_change(j, change);
+	return done;
+}
+
 static enum vhdx_write_want begin_locked(struct vhdx_journal *j,
 					 struct vhdx_write *write,
 					 struct change *change)
@@ -619,9 +639,10 @@ static bool is_overwrite(const struct vhdx_image *img, struct vhdx_write *write)
 int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 {
 	struct vhdx_journal *j = img->journal;
-	enum vhdx_write_want want;
+	enum vhdx_write_want want = VHDX_WANT_NOTHING;
 	struct change change;
 	unsigned int io;
+	bool done;
 	int ret;
 
 	ret = enter(j, write);
@@ -636,12 +657,14 @@ int vhdx_write_begin(struct vhdx_image *img, struct vhdx_write *write)
 		io_exit(j, io);
 		return ret;
 	}
-	do {
+	done = write->in_place && begin_lean(j, write, &change);
+	while (!done) {
 		lock_change(j, &change);
 		want = begin_locked(j, write, &change);
 		unlock_change(j, &change);
 		change.lean = false;
-	} while (want == VHDX_WANT_MEMORY);
+		done = want != VHDX_WANT_MEMORY;
+	}
 	end_change(j, &change);
 	if (!want) {
 		if (write->allocation && !write->allocation->borrowed)
@@ -820,6 +843,24 @@ static void drop_allocation(struct vhdx_allocation *a)
 	list_del_init(&a->link);
 }
 
+static bool is_clear(const struct vhdx_image *img, u64 entry)
+{
+	return !vhdx_bat_entry_has_space(entry) && !shows_parent(img, entry);
+}
+
+/* All that there is to do for most of what a mkfs discards, and without memory. */
+static bool clear_lean(struct vhdx_journal *j, struct change *change)
+{
+	bool done;
+
+	lock_entry(j, change);
+	done = is_clear(j->img, vhdx_block_map_entry(j->img->map, change->index));
+	if (done)
+		drop_allocation(find_allocation(change->shard, change->block));
+	unlock_change(j, change);
+	return done;
+}
+
 static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 					 struct change *change)
 {
@@ -829,7 +870,7 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 	enum vhdx_write_want want;
 
 	a = find_allocation(change->shard, change->block);
-	if (!vhdx_bat_entry_has_space(entry) && !shows_parent(j->img, entry)) {
+	if (is_clear(j->img, entry)) {
 		drop_allocation(a);
 		return VHDX_WANT_NOTHING;
 	}
@@ -861,7 +902,7 @@ static enum vhdx_write_want clear_locked(struct vhdx_journal *j,
 int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 {
 	struct vhdx_journal *j = img->journal;
-	enum vhdx_write_want want;
+	enum vhdx_write_want want = VHDX_WANT_NOTHING;
 	struct change change;
 	int ret;
 
@@ -869,9 +910,11 @@ int vhdx_clear_block(struct vhdx_image *img, struct vhdx_write *write)
 	if (ret <= 0)
 		return ret;
 	init_change(j, &change, write->pos);
-	lock_change(j, &change);
-	want = clear_locked(j, &change);
-	unlock_change(j, &change);
+	if (!clear_lean(j, &change)) {
+		lock_change(j, &change);
+		want = clear_locked(j, &change);
+		unlock_change(j, &change);
+	}
 	end_change(j, &change);
 	io_exit(j, write->io);
 	if (!want)
