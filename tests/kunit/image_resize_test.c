@@ -250,6 +250,41 @@ static void resize_moves_bat(struct kunit *test)
 	guest_check_file(test, w->mf);
 }
 
+/* What kept its size is no other disk to its children. */
+static void resize_full_host(struct kunit *test)
+{
+	static const u64 sizes[] = { 200 * MIB, 50 * MIB };
+	struct writer *w = writer_init(test);
+	struct vhdx_header before, after;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+	u32 i, slot;
+
+	w->b.disk_size = 100 * MIB;
+	writer_build(test, w);
+	writer_header(w, 0, &before);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		w->mf->fault = (struct memfile_fault){
+			.ops = MEMFILE_ALLOCATE, .times = U64_MAX,
+			.errnum = -ENOSPC, .from = w->layout.bat_offset,
+			.to = w->layout.bat_offset + MIB,
+		};
+		img = open_again(test, w);
+		KUNIT_EXPECT_EQ(test, -ENOSPC, vhdx_image_resize(img, sizes[i], &err));
+		guest_close(test, img);
+		for (slot = 0; slot < 2; slot++) {
+			writer_header(w, slot, &after);
+			KUNIT_EXPECT_TRUE(test, guid_equal(&before.data_write_guid,
+							   &after.data_write_guid));
+		}
+		memset(&w->mf->fault, 0, sizeof(w->mf->fault));
+		img = guest_open(test, w->mf);
+		KUNIT_EXPECT_EQ(test, img->metadata.virtual_disk_size, 100 * MIB);
+		guest_close(test, img);
+	}
+	guest_check_file(test, w->mf);
+}
+
 static const struct resize_case fixed_case = {
 	.block_size = MIB, .sector = 512, .fixed = true,
 };
@@ -420,6 +455,7 @@ static struct kunit_case image_resize_cases[] = {
 	KUNIT_CASE_PARAM_ATTR(resize_at_random, resize_case_gen_params,
 			      {KUNIT_SPEED_SLOW}),
 	KUNIT_CASE(resize_moves_bat),
+	KUNIT_CASE(resize_full_host),
 	KUNIT_CASE(resize_ragged_end),
 	KUNIT_CASE(resize_stale_entries),
 	KUNIT_CASE(resize_fixed_on_device),

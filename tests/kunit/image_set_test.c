@@ -293,21 +293,28 @@ static void set_full_host(struct kunit *test)
 	struct writer *w = writer_init(test);
 	struct vhdx_set set = { .physical_sector_size = 512 };
 	struct vhdx_header before, after;
-	u32 slot;
+	u32 n, slot;
 
 	writer_build(test, w);
 	writer_header(w, 0, &before);
-	w->mf->fault = (struct memfile_fault){
-		.ops = MEMFILE_ALLOCATE, .times = 1, .errnum = -ENOSPC,
-	};
-	KUNIT_ASSERT_EQ(test, -ENOSPC, set_it(test, w->mf, &set));
-	KUNIT_EXPECT_TRUE(test, set.visible);
-	for (slot = 0; slot < 2; slot++) {
-		writer_header(w, slot, &after);
-		KUNIT_EXPECT_TRUE(test, guid_equal(&before.data_write_guid,
-						   &after.data_write_guid));
+	/* first the log, then what is to change */
+	for (n = 0; n < 2; n++) {
+		w->mf->fault = (struct memfile_fault){
+			.ops = MEMFILE_ALLOCATE, .skip = n, .times = 1,
+			.errnum = -ENOSPC,
+		};
+		KUNIT_ASSERT_EQ(test, -ENOSPC, set_it(test, w->mf, &set));
+		KUNIT_EXPECT_TRUE(test, set.visible);
+		for (slot = 0; slot < 2; slot++) {
+			writer_header(w, slot, &after);
+			KUNIT_EXPECT_TRUE(test, guid_equal(&before.data_write_guid,
+							   &after.data_write_guid));
+		}
 	}
 	KUNIT_EXPECT_EQ(test, 0, set_it(test, w->mf, &set));
+	writer_header(w, 0, &after);
+	KUNIT_EXPECT_FALSE(test, guid_equal(&before.data_write_guid,
+					    &after.data_write_guid));
 }
 
 /* Each operation of the file fails once: old or new, and never a mixture. */

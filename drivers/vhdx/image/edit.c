@@ -41,6 +41,7 @@
  * @entry_room: pages that fit an entry
  * @room: pages that fit all entries that fit the log
  * @count: of @page, data and zeros
+ * @visible: a guest can see what they change
  * @page: sorted by offset and without overlap; the data is the edit's own
  * @placed: runs that were found since the last commit
  */
@@ -49,6 +50,7 @@ struct vhdx_edit {
 	u32 entry_room;
 	u32 room;
 	u32 count;
+	bool visible;
 	struct vhdx_log_page *page;
 	struct list_head placed;
 };
@@ -132,8 +134,9 @@ void vhdx_edit_free(struct vhdx_edit *edit)
  * vhdx_edit_commit() see to it by themselves where no guest can see what follows.
  * Of an open image only the first call does anything, and the first with @visible.
  *
- * A new DataWriteGuid is the end of all children. So it comes when the rest has
- * succeeded: the caller asks for it when all that can fail for want of space is done.
+ * A new DataWriteGuid is the end of all children. So who can do so asks with
+ * vhdx_edit_set_visible() instead, which has it come when nothing that can fail for
+ * want of space is left.
  *
  * Context: process context, may sleep; writes and flushes the file.
  * Return: 0 or a negative errno. MS-VHDX 2.2.2.
@@ -152,6 +155,19 @@ int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible)
 	if (ret && !vhdx_is_no_space(ret))
 		vhdx_journal_latch(j, ret);
 	return ret;
+}
+
+/**
+ * vhdx_edit_set_visible() - say that a guest can see what an edit changes
+ * @edit: the edit; until its next commit
+ *
+ * That commit gives the image a new DataWriteGuid.
+ *
+ * Context: any.
+ */
+void vhdx_edit_set_visible(struct vhdx_edit *edit)
+{
+	edit->visible = true;
 }
 
 /**
@@ -542,6 +558,11 @@ static int commit(struct vhdx_edit *edit)
 	/* No header names them. */
 	if (vhdx_is_no_space(ret))
 		return ret;
+	if (!ret && edit->visible) {
+		ret = vhdx_edit_first_change(edit, true);
+		if (vhdx_is_no_space(ret))
+			return ret;
+	}
 	if (!ret)
 		ret = vhdx_journal_flush(j);
 	if (!ret)
@@ -587,5 +608,6 @@ int vhdx_edit_commit(struct vhdx_edit *edit)
 		img->journal->cut_limit = max(img->journal->cut_limit,
 					      img->file_size);
 	drop_pages(edit);
+	edit->visible = false;
 	return ret;
 }

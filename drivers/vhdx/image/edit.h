@@ -11,6 +11,7 @@ struct vhdx_edit;
 
 int vhdx_edit_begin(struct vhdx_image *img, struct vhdx_edit **editp);
 void vhdx_edit_free(struct vhdx_edit *edit);
+void vhdx_edit_set_visible(struct vhdx_edit *edit);
 int vhdx_edit_first_change(struct vhdx_edit *edit, bool visible);
 int vhdx_edit_place(struct vhdx_edit *edit, u64 length, u64 *offset);
 int vhdx_edit_write(struct vhdx_edit *edit, u64 offset, const void *buf,

@@ -427,9 +427,9 @@ int vhdx_merge_items(const struct vhdx_image *top, struct vhdx_image *into,
 	if (!ret) {
 		room = vhdx_edit_room(edit);
 		ret = change_items(into, edit, top, err);
+		vhdx_edit_set_visible(edit);
 		if (!ret && vhdx_edit_room(edit) < room)
-			ret = vhdx_edit_first_change(edit, true) ? :
-			      vhdx_edit_commit(edit);
+			ret = vhdx_edit_commit(edit);
 	}
 	vhdx_edit_free(edit);
 	return fail_items(into, ret, err);

@@ -327,8 +327,7 @@ static int grow(struct resize *r)
 		ret = moves ? move_bat(r) : extend_bat(r);
 	if (!ret)
 		ret = edit_size(r);
-	if (!ret)
-		ret = vhdx_edit_first_change(r->edit, true);
+	vhdx_edit_set_visible(r->edit);
 	if (!ret)
 		ret = vhdx_edit_commit(r->edit);
 	if (!ret && moves)
@@ -345,8 +344,7 @@ static int shrink(struct resize *r)
 	ret = for_lost_entries(r, &r->geometry, clear_range);
 	if (!ret)
 		ret = edit_size(r);
-	if (!ret)
-		ret = vhdx_edit_first_change(r->edit, true);
+	vhdx_edit_set_visible(r->edit);
 	if (!ret)
 		ret = vhdx_edit_commit(r->edit);
 	if (ret)

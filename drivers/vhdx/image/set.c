@@ -119,7 +119,7 @@ int vhdx_image_set(struct vhdx_image *img, struct vhdx_set *set,
 	if (!ret)
 		ret = put_all(img, edit, set);
 	if (!ret && set->visible)
-		ret = vhdx_edit_first_change(edit, true);
+		vhdx_edit_set_visible(edit);
 	if (!ret)
 		ret = vhdx_edit_commit(edit);
 	vhdx_edit_free(edit);
