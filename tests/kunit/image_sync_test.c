@@ -335,7 +335,7 @@ static struct kunit_case image_sync_cases[] = {
 	KUNIT_CASE(sync_zero_gives_back),
 	KUNIT_CASE(sync_begin_end),
 	KUNIT_CASE(sync_full_host),
-	KUNIT_CASE(sync_fail_each_op),
+	KUNIT_CASE_SLOW(sync_fail_each_op),
 	{}
 };
 
