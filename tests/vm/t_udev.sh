@@ -151,6 +151,23 @@ settle
 udevd=$(pidof systemd-udevd)
 # shellcheck disable=SC2086 # there may be workers
 kill -STOP $udevd
+vhdxctl mount disk.vhdx mnt >/tmp/err 2>&1 &
+pid=$!
+# The socket is for udev's news, the last thing before the wait.
+for _ in $(seq 100); do
+	find /proc/$pid/fd -lname 'socket:*' 2>/dev/null | grep -q . && break
+	sleep 0.1
+done
+kill -KILL $pid
+wait $pid 2>/dev/null
+[ $? = 137 ] && [ ! -s /tmp/err ]
+ok 'a mount is killed while it waits for udev' $?
+for _ in $(seq 100); do
+	[ -n "$(vhdxctl list -n)" ] || break
+	sleep 0.1
+done
+[ -z "$(vhdxctl list -n)" ]
+ok 'and leaves no disk' $?
 attach disk.vhdx && grep -q 'udev is slow' /tmp/err
 ok 'a disk is attached though udevd does nothing' $?
 # shellcheck disable=SC2086

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -312,9 +313,26 @@ static int complete_chain(const struct attach_request *request, struct chain *ch
 	return code;
 }
 
+/*
+ * Opens a disk and makes it go with its last user, from now on. A mount would do
+ * that, but older kernels tell the driver of nobody who claims a partition that
+ * others have open already. -1: who looks into it next says why.
+ */
+static int hold(unsigned int index)
+{
+	char *device = device_path(index);
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	int claim = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	if (claim >= 0)
+		close(claim);
+	free(device);
+	return fd;
+}
+
 static int attach_chain(const struct attach_request *request,
 			const struct chain *chain, int control,
-			unsigned int *index)
+			unsigned int *index, int *fd)
 {
 	__s32 fds[CHAIN_MAX_IMAGES];
 	struct vhdx_ctl_attach arg = {
@@ -346,6 +364,9 @@ static int attach_chain(const struct attach_request *request,
 	}
 
 	*index = (unsigned int)arg.index;
+	/* Before all that takes time: who is killed meanwhile leaves no disk. */
+	if (fd)
+		*fd = hold(*index);
 	if (device_attr_u64(*index, "vhdx/cut_blocks", &cut) && cut)
 		message_warn(request->path,
 			     "data of %llu blocks is missing, as the file, or a parent's, ends before it does: it reads as zeros",
@@ -360,10 +381,14 @@ static int attach_chain(const struct attach_request *request,
  * attach_image - attach an image and the parents that it names
  * @request: what is wanted
  * @index: receives N of its vhdxN
+ * @fd: NULL; or, with VHDX_ATTACH_AUTOCLEAR, receives the disk, open, which goes
+ *	with its last user from then on, whatever ends the program; -1: it cannot
+ *	be opened
  *
  * Return: 0, or the exit code; then the error was printed, and nothing is attached.
  */
-int attach_image(const struct attach_request *request, unsigned int *index)
+int attach_image(const struct attach_request *request, unsigned int *index,
+		 int *fd)
 {
 	struct chain_image *image;
 	struct chain chain;
@@ -384,7 +409,7 @@ int attach_image(const struct attach_request *request, unsigned int *index)
 		goto out;
 	code = control_check(control, request->path, request->flags);
 	if (!code)
-		code = attach_chain(request, &chain, control, index);
+		code = attach_chain(request, &chain, control, index, fd);
 	close(control);
 out:
 	chain_end(&chain);

@@ -37,7 +37,8 @@ int attach_take_words(struct attach_request *request, const char *where,
 		      const char *name, const char *value);
 int attach_check_options(const struct attach_request *request,
 			 const char *where, const char *read_only);
-int attach_image(const struct attach_request *request, unsigned int *index);
+int attach_image(const struct attach_request *request, unsigned int *index,
+		 int *fd);
 void attach_undo(unsigned int index);
 
 #endif

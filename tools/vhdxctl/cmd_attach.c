@@ -63,7 +63,7 @@ static int parse(struct attach_request *request, int argc, char **argv)
 static int attach(const struct attach_request *request)
 {
 	unsigned int index;
-	int code = attach_image(request, &index);
+	int code = attach_image(request, &index, NULL);
 	char *device;
 
 	if (code)

@@ -3,7 +3,7 @@
  * vhdxctl mount, and mount.vhdx, which mount(8) calls.
  *
  * The disk is attached with autoclear and held open until it is mounted: what
- * fails in between does not take it away.
+ * fails in between does not take it away, and what kills this does.
  */
 #include <fcntl.h>
 #include <libmount/libmount.h>
@@ -137,19 +137,6 @@ static int open_attached(const struct request *request, const struct stat *st,
 }
 
 /*
- * Makes a disk go with its last user, from now on. A mount would do that, but
- * older kernels tell the driver of nobody who claims a partition that others have
- * open already.
- */
-static void arm(const char *device)
-{
-	int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
-
-	if (fd >= 0)
-		close(fd);
-}
-
-/*
  * The image's disk, kept open in fd: one that it has, so that several partitions
  * can be mounted, or a new one.
  */
@@ -159,7 +146,6 @@ static int get_disk(const struct request *request, unsigned int *index, int *fd,
 	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
 	bool going = true;
 	struct stat st;
-	char *device;
 	int code;
 
 	*ours = false;
@@ -171,16 +157,9 @@ static int get_disk(const struct request *request, unsigned int *index, int *fd,
 			if (*fd >= 0)
 				return 0;
 		}
-	code = attach_image(&request->attach, index);
-	if (code)
-		return code;
-	*ours = true;
-	device = device_path(*index);
-	/* Where it cannot be opened, who looks into it says so. */
-	*fd = open(device, O_RDONLY | O_CLOEXEC);
-	arm(device);
-	free(device);
-	return 0;
+	code = attach_image(&request->attach, index, fd);
+	*ours = !code;
+	return code;
 }
 
 /* What stands between a file system and its mount, and what to do about it. */
