@@ -277,8 +277,23 @@ zeroed() {
 	echo 0 >/sys/module/vhdx/parameters/zeroed_growth
 }
 
+# What is fixed shares no space with what it was made from.
+own_space() {
+	yes | head -c 4M >host/source.raw
+	sync host/source.raw
+	for command in 'convert -t fixed' 'convert -O raw -t fixed' 'convert -O vhd' 'create -t fixed --from'; do
+		# shellcheck disable=SC2086 # words
+		vhdxctl $command host/source.raw host/target >/tmp/err 2>&1 && filefrag -v host/target >/tmp/err &&
+			[ "$(stat -c %b host/target)" -ge 8192 ] && ! grep -q shared /tmp/err
+		ok "$command: has its own space" $?
+		rm -f host/target
+	done
+	rm host/source.raw
+}
+
 make_host 320 && mkfs.xfs -q -m reflink=1 "$host" >/tmp/err 2>&1 && mount "$host" host
 ok 'a host of XFS' $?
+own_space
 new_image
 full 'XFS, buffered' --direct-io=off
 new_image

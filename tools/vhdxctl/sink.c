@@ -17,8 +17,6 @@
 #define BUFFER_SIZE	0x100000U
 /* Zeros shorter than this, or not so aligned, are written like other data. */
 #define ZERO_PIECE	4096U
-/* For each call, so that a signal or the terminal does not wait for long. */
-#define COPY_SIZE	0x4000000ULL
 /* Written, it goes to the disk, which would have nothing to do until the end else. */
 #define PUSH_SIZE	0x1000000U
 /* Data is made stable once for each so much of it. */
@@ -76,24 +74,8 @@ static int raw_write(struct sink *sink, const void *buf, u64 length, u64 pos)
 	return file_of(sink)->ops->write(file_of(sink), buf, length, pos);
 }
 
-static int raw_find(struct sink *sink, u64 *length, u64 pos, u64 *offset)
-{
-	(void)sink;
-	(void)length;
-	*offset = pos;
-	return 0;
-}
-
-static void raw_found(struct sink *sink, int status)
-{
-	(void)sink;
-	(void)status;
-}
-
 static const struct sink_ops raw_ops = {
 	.write = raw_write,
-	.find = raw_find,
-	.found = raw_found,
 	.finish = flush,
 };
 
@@ -109,8 +91,6 @@ static int vhd_finish(struct sink *sink)
 
 static const struct sink_ops vhd_ops = {
 	.write = raw_write,
-	.find = raw_find,
-	.found = raw_found,
 	.finish = vhd_finish,
 };
 
@@ -286,26 +266,6 @@ static int vhdx_write(struct sink *sink, const void *buf, u64 length, u64 pos)
 	return vhdx_sync_write(sink->img, buf, length, pos);
 }
 
-static int vhdx_find(struct sink *sink, u64 *length, u64 pos, u64 *offset)
-{
-	int ret;
-
-	sink->sync = (struct vhdx_sync_write){
-		.write = { .pos = pos, .length = *length },
-	};
-	ret = vhdx_sync_begin(sink->img, &sink->sync);
-	if (ret)
-		return ret;
-	*length = sink->sync.write.extent.length;
-	*offset = sink->sync.write.extent.offset;
-	return 0;
-}
-
-static void vhdx_found(struct sink *sink, int status)
-{
-	vhdx_write_end(sink->img, &sink->sync.write, status);
-}
-
 static int vhdx_finish(struct sink *sink)
 {
 	int ret = vhdx_image_finish(sink->img);
@@ -316,8 +276,6 @@ static int vhdx_finish(struct sink *sink)
 
 static const struct sink_ops vhdx_ops = {
 	.write = vhdx_write,
-	.find = vhdx_find,
-	.found = vhdx_found,
 	.finish = vhdx_finish,
 };
 
@@ -412,14 +370,17 @@ static void copied(struct sink *sink, u64 bytes)
 	posix_file_push(&sink->file);
 }
 
-static int copy_by_hand(struct sink *sink, struct source *source,
-			const struct source_piece *piece, u64 skip, u64 pos,
-			u8 *buf)
+/*
+ * Through memory: zeros are found there. And what the kernel copies may be shared with
+ * the source, here or at the other end of a network: it is no space of the file's own.
+ */
+static int copy_piece(struct sink *sink, struct source *source,
+		      const struct source_piece *piece, u64 pos, u8 *buf)
 {
-	while (skip < piece->length) {
-		size_t n = min_t(u64, piece->length - skip, BUFFER_SIZE);
+	for (u64 skip = 0, n; skip < piece->length; skip += n) {
 		int code, ret;
 
+		n = min_t(u64, piece->length - skip, BUFFER_SIZE);
 		code = source_read(source, piece, buf, skip, n);
 		if (code)
 			return code;
@@ -427,62 +388,8 @@ static int copy_by_hand(struct sink *sink, struct source *source,
 		if (ret)
 			return fail(sink, ret);
 		copied(sink, n);
-		skip += n;
 	}
 	return 0;
-}
-
-/* The file systems may not be able to, or not together, or not for all of it. */
-static int copy_range(struct sink *sink, const struct source_piece *piece,
-		      u64 skip, u64 length, u64 offset)
-{
-	off_t from = (off_t)(piece->offset + skip), to = (off_t)offset;
-
-	while (length) {
-		ssize_t n = copy_file_range(piece->file->fd, &from,
-					    sink->file.fd, &to, length, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EINVAL;
-		length -= (u64)n;
-	}
-	return 0;
-}
-
-/* What cannot be copied so is left to copy_by_hand(), errors included. */
-static int copy_by_kernel(struct sink *sink, const struct source_piece *piece,
-			  u64 *skip, u64 pos)
-{
-	while (*skip < piece->length) {
-		u64 length = min(piece->length - *skip, COPY_SIZE);
-		u64 offset;
-		int ret;
-
-		ret = sink->ops->find(sink, &length, pos + *skip, &offset);
-		if (ret)
-			return fail(sink, ret);
-		ret = copy_range(sink, piece, *skip, length, offset);
-		sink->ops->found(sink, ret);
-		if (ret)
-			break;
-		copied(sink, length);
-		*skip += length;
-	}
-	return 0;
-}
-
-static int copy_piece(struct sink *sink, struct source *source,
-		      const struct source_piece *piece, u64 pos, u8 *buf)
-{
-	u64 skip = 0;
-	int code = 0;
-
-	if (sink->fixed && sink->ops->find)
-		code = copy_by_kernel(sink, piece, &skip, pos);
-	return code ? code :
-		      copy_by_hand(sink, source, piece, skip, pos, buf);
 }
 
 static int copy_all(struct sink *sink, struct source *source, u8 *buf)

@@ -15,18 +15,12 @@ struct sink;
  * struct sink_ops - what the kinds of sinks do differently
  * @write: write @length bytes at @pos of the disk; positions only go up
  * @zero: the same with zeros; NULL: what is not written reads as zeros
- * @find: where in the file of the sink @length bytes at @pos of the disk are to
- *	go, with @offset, at most @length of them; its @found follows. NULL: data
- *	cannot be moved past @write
- * @found: what @find was asked for is there, or not
  * @finish: all is written: what is behind it, and make it stable
- * Each but @found returns 0 or a negative errno.
+ * Each returns 0 or a negative errno.
  */
 struct sink_ops {
 	int (*write)(struct sink *sink, const void *buf, u64 length, u64 pos);
 	int (*zero)(struct sink *sink, u64 length, u64 pos);
-	int (*find)(struct sink *sink, u64 *length, u64 pos, u64 *offset);
-	void (*found)(struct sink *sink, int status);
 	int (*finish)(struct sink *sink);
 };
 
@@ -35,7 +29,7 @@ struct sink_ops {
  * @ops: of its kind
  * @path: for messages
  * @size: of the disk, bytes
- * @fixed: all of it has space already: zeros in the data need not be found
+ * @fixed: all of it has space already
  * @cached: a new file is done when the host has it in its cache
  * @file: what is written to
  * @place: of a new file; NULL: there was one
@@ -50,7 +44,6 @@ struct sink {
 	struct place *place;
 	/* private to the kinds */
 	struct vhdx_image *img;
-	struct vhdx_sync_write sync;
 	struct vhdx_file_ops file_ops;
 	u64 unpushed;	/* bytes written since posix_file_push() */
 };
