@@ -600,6 +600,36 @@ rm -f trace
 ctl info --json linked.vhdx
 [ "$rc" = 0 ] && [ "$(stat -c %h linked.vhdx)" = 1 ] && [ -z "$(find . -name '.vhdxctl*')" ]
 ok 'create on a host that cannot rename without replacing' $?
+# no_links ERROR INJECT ARG...: on a host that has no hard links either
+no_links() {
+	no_links_error=$1 no_links_inject=$2
+	shift 2
+	ASAN_OPTIONS=exitcode=99:detect_leaks=0 strace -o trace -e trace=renameat2,link,linkat,fsync \
+		-e inject=renameat2:error=EINVAL -e inject=link,linkat:error="$no_links_error" \
+		-e inject="$no_links_inject" "$tool" "$@" >out 2>err
+	rc=$?
+	rm -f trace
+}
+for error in EPERM EOPNOTSUPP ENOSYS EMLINK; do
+	no_links $error fsync:delay_enter=1 create -s 16M renamed.vhdx
+	[ "$rc" = 0 ] && [ ! -s err ] && "$tool" info renamed.vhdx >out 2>err && [ -z "$(find . -name '.vhdxctl*')" ]
+	ok "create on a host that has no hard links: $error" $?
+	rm -f renamed.vhdx
+done
+{
+	for _ in $(seq 100); do
+		[ -z "$(find . -name '.vhdxctl*')" ] || break
+		sleep 0.1
+	done
+	echo theirs >renamed.vhdx
+} &
+writer=$!
+no_links EPERM fsync:delay_enter=1000000 create -s 16M renamed.vhdx
+wait $writer
+failed 73 'renamed.vhdx: cannot create: there is such a file already' && [ "$(cat renamed.vhdx)" = theirs ] &&
+	[ -z "$(find . -name '.vhdxctl*')" ]
+ok 'create: a file that came meanwhile stays as it is' $?
+rm renamed.vhdx
 for format in vhdx raw vhd; do
 	ctl_inject fsync,sync_file_range:error=EIO convert -O $format dynamic.vhdx new.$format
 	failed 74 "new.$format: cannot .*Input/output error" && grep -q INJECTED trace && [ ! -e new.$format ]

@@ -265,6 +265,7 @@ static int sync_folder(const char *path)
 static int give_name(const struct place *place)
 {
 	const char *old = place->unfinished, *new = place->path;
+	struct stat st;
 
 	if (place->replaces)
 		return rename(old, new) ? -errno : 0;
@@ -274,7 +275,12 @@ static int give_name(const struct place *place)
 	/* The file system may not know that kind of renaming. */
 	if (errno != EINVAL && errno != EOPNOTSUPP)
 		return -errno;
-	return link(old, new) || unlink(old) ? -errno : 0;
+	if (!link(old, new))
+		return unlink(old) ? -errno : 0;
+	/* Nor hard links, as the shared folders of VMs: then a look must do. */
+	if (!lstat(new, &st))
+		return -EEXIST;
+	return errno != ENOENT || rename(old, new) ? -errno : 0;
 }
 
 /**
