@@ -123,6 +123,10 @@ ctl_inject finit_module,init_module:error=EKEYREJECTED attach -r a.vhdx
 failed 69 'cannot load the driver: the kernel takes only signed modules'
 ok 'attach with a module that the kernel does not trust' $?
 hint 'Secure Boot' 'and a hint'
+ctl_inject finit_module,init_module:error=EPERM attach -r a.vhdx
+failed 69 'cannot load the driver: the kernel takes only signed modules'
+ok 'attach with a module that a kernel in lockdown does not take' $?
+hint 'Secure Boot' 'and a hint'
 prints 'attach loads the module' /dev/vhdx0 attach -r a.vhdx
 [ -b /dev/vhdx0 ] && [ -b /dev/vhdx0p1 ]
 ok 'disk and partition are there when it returns' $?

@@ -54,6 +54,14 @@ static int insert_module(void)
 	return ret > 0 ? -EIO : ret;
 }
 
+static int fail_signature(const char *file)
+{
+	message_fail(EX_UNAVAILABLE, file,
+		     "cannot load the driver: the kernel takes only signed modules");
+	message_hint("Secure Boot: 'vhdxctl doctor' says what comes next");
+	return EX_UNAVAILABLE;
+}
+
 static int load_module(const char *file)
 {
 	struct utsname uts;
@@ -69,16 +77,17 @@ static int load_module(const char *file)
 			     uts.release);
 		message_hint("'vhdxctl doctor' says what is missing");
 		return EX_UNAVAILABLE;
+	case -EKEYREJECTED:
+		return fail_signature(file);
 	case -EPERM:
+		/* Root may, unless lockdown asks for a signature. */
+		if (!geteuid())
+			return fail_signature(file);
+		fallthrough;
 	case -EACCES:
 		message_fail_errno(file, "cannot load the driver", -ret);
 		message_hint("run it as root");
 		return EX_NOPERM;
-	case -EKEYREJECTED:
-		message_fail(EX_UNAVAILABLE, file,
-			     "cannot load the driver: the kernel takes only signed modules");
-		message_hint("Secure Boot: 'vhdxctl doctor' says what comes next");
-		return EX_UNAVAILABLE;
 	default:
 		message_fail(EX_UNAVAILABLE, file,
 			     "cannot load the driver: %s", strerror(-ret));
