@@ -14,6 +14,7 @@ version=$(cat "$top/VERSION")
 modules=root/lib/modules/$release
 efivars=root/sys/firmware/efi/efivars
 secure_boot=$efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+db=$efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f
 mok_list=$efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23
 key=root/var/lib/dkms/mok.pub
 
@@ -87,17 +88,59 @@ echo 'no module' >"$modules/extra/vhdx.ko"
 finds 'a module that is none' problem module 'vhdx.ko cannot be read' "^depmod $release\$"
 
 module "$version" "$release"
-mkdir -p "$efivars" root/var/lib/dkms root/sys/module/module/parameters root/sys/kernel/security
+mkdir -p "$efivars" root/sys/module/module/parameters root/sys/kernel/security
 printf '\6\0\0\0\1' >"$secure_boot"
 finds 'Secure Boot: not signed' problem signature 'Secure Boot is on, and the module is not signed' '--force$'
 sign 'DKMS of vm'
-noise 1 1 >"$key"
-finds 'Secure Boot: signed, the key not enrolled' problem signature 'the key of DKMS of vm is not enrolled' \
+# certificate SEED SIGNER FILE: as far as it is looked at
+certificate() {
+	mkdir -p "${3%/*}"
+	{ noise "$1" 1; echo "$2"; } >"$3"
+}
+# enroll VARIABLE FILE: the firmware has this certificate, between others
+enroll() {
+	{ noise 2 1; cat "$2"; noise 3 1; } >"$1"
+}
+is_enrolled='DKMS of vm signed the module, and that key is enrolled'
+not_enrolled='the key of DKMS of vm is not enrolled'
+certificate 1 'DKMS of vm' "$key"
+finds 'Secure Boot: signed, the key not enrolled' problem signature "$not_enrolled" \
 	'^mokutil --import /var/lib/dkms/mok.pub, then reboot'
-{ noise 2 1; cat "$key"; noise 3 1; } >"$mok_list"
-finds 'Secure Boot: signed, the key enrolled' ok signature "DKMS of vm signed the module, and DKMS's key is enrolled" -
+enroll "$mok_list" "$key"
+finds 'Secure Boot: signed, the key enrolled' ok signature "$is_enrolled" -
+rm "$mok_list"
+enroll "$db" "$key"
+finds 'Secure Boot: signed, the key in the firmware' ok signature "$is_enrolled" -
+rm "$db"
+certificate 1 'another one' "$key"
+enroll "$mok_list" "$key"
+finds 'Secure Boot: another key is enrolled' note signature 'DKMS of vm signed the module, whose certificate is not found' \
+	'^modprobe vhdx$'
+rm "$mok_list"
+finds 'Secure Boot: no other key is either' note signature 'certificate is not found' '^modprobe vhdx$'
 rm "$key"
-finds 'Secure Boot: no key to compare' problem signature 'is not enrolled' '^mokutil'
+finds 'Secure Boot: no key to compare' note signature 'certificate is not found' '^modprobe vhdx$'
+certificate 4 'DKMS of vm' root/var/lib/shim-signed/mok/MOK.der
+finds 'Secure Boot: signed as on Ubuntu, not enrolled' problem signature "$not_enrolled" \
+	'^mokutil --import /var/lib/shim-signed/mok/MOK.der, then reboot'
+enroll "$mok_list" root/var/lib/shim-signed/mok/MOK.der
+finds 'Secure Boot: signed as on Ubuntu, enrolled' ok signature "$is_enrolled" -
+rm -r root/var/lib/shim-signed "$mok_list"
+certificate 5 'another one' "$key"
+certificate 6 'DKMS of vm' root/etc/keys/own.der
+mkdir -p root/etc/dkms/framework.conf.d
+for config in framework.conf framework.conf.d/own.conf; do
+	printf '%s\n' '# mok_certificate=/etc/keys/none.der' 'mok_signing_key=/etc/keys/own.key' \
+		'mok_certificate="/etc/keys/own.der" # of ours' 'sign_file=/bin/sign' >root/etc/dkms/$config
+	finds "Secure Boot: $config names the certificate, not enrolled" problem signature "$not_enrolled" \
+		'^mokutil --import /etc/keys/own.der, then reboot'
+	enroll "$mok_list" root/etc/keys/own.der
+	finds "Secure Boot: $config names the certificate, enrolled" ok signature "$is_enrolled" -
+	rm root/etc/dkms/$config "$mok_list"
+done
+echo 'mok_certificate=/etc/keys/own.der' >root/etc/dkms/framework.conf.d/own.conf.old
+finds 'Secure Boot: a file that DKMS does not read' note signature 'certificate is not found' '^modprobe vhdx$'
+rm -r root/etc/dkms root/etc/keys "$key"
 rm -r "$modules/extra" && depmod -b root "$release" 2>/dev/null
 finds 'Secure Boot: no module yet' note signature 'Secure Boot is on: the module will need one' -
 module "$version" "$release"

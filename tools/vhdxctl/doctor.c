@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <fcntl.h>
 #include <libkmod.h>
 #include <stdarg.h>
@@ -18,12 +19,16 @@
 
 #define MODULE		"vhdx"
 #define EFIVARS		"/sys/firmware/efi/efivars/"
-/* Of the EFI's own variables, and of those of shim. */
+/* Of the EFI's own variables, of its keys, and of those of shim. */
 #define SECURE_BOOT	EFIVARS "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+#define DB		EFIVARS "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
 #define MOK_LIST	EFIVARS "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 /* EFI variables begin with their attributes. */
 #define EFIVAR_HEADER	4
+#define DKMS_CONFIG	"/etc/dkms/framework.conf"
 #define DKMS_KEY	"/var/lib/dkms/mok.pub"
+/* Where Ubuntu's DKMS has it. */
+#define SHIM_KEY	"/var/lib/shim-signed/mok/MOK.der"
 #define MAX_FILE	0x100000
 
 /**
@@ -278,18 +283,121 @@ static bool is_strict(const struct examination *exam, const char **how)
 	return *how;
 }
 
-/* Whether the firmware has the key that DKMS signs with. */
-static bool is_enrolled(const struct examination *exam)
-{
-	size_t key_length, list_length;
-	char *key = read_file(exam, DKMS_KEY, &key_length);
-	char *list = read_file(exam, MOK_LIST, &list_length);
-	bool enrolled = key && list && key_length &&
-			memmem(list, list_length, key, key_length);
+/**
+ * struct key - the one that the module is signed with
+ * @signer: who has it
+ * @certificate: its file, as far as one is known that is not enrolled; or NULL
+ * @enrolled: the firmware has it
+ */
+struct key {
+	const char *signer;
+	char *certificate;
+	bool enrolled;
+};
 
-	free(key);
+static bool has_certificate(const struct examination *exam, const char *variable,
+			    const char *certificate, size_t length)
+{
+	size_t list_length;
+	char *list = read_file(exam, variable, &list_length);
+	bool found = list && memmem(list, list_length, certificate, length);
+
 	free(list);
-	return enrolled;
+	return found;
+}
+
+/* Looks whether a file is the certificate of the key: it has the signer's name in it. */
+static void try_certificate(const struct examination *exam, struct key *key,
+			    const char *path)
+{
+	size_t length;
+	char *certificate = read_file(exam, path, &length);
+
+	if (certificate && memmem(certificate, length, key->signer,
+				  strlen(key->signer))) {
+		if (has_certificate(exam, MOK_LIST, certificate, length) ||
+		    has_certificate(exam, DB, certificate, length))
+			key->enrolled = true;
+		else if (!key->certificate)
+			key->certificate = text_printf("%s", path);
+	}
+	free(certificate);
+}
+
+/* A line of a script that a shell reads, in as far as it says just that. */
+static void try_line(const struct examination *exam, struct key *key, char *line)
+{
+	static const char name[] = "mok_certificate=";
+	char *value = line + strspn(line, " \t");
+
+	if (strncmp(value, name, strlen(name)))
+		return;
+	value += strlen(name);
+	if (*value == '"' || *value == '\'')
+		value++;
+	value[strcspn(value, "\"' \t;#")] = '\0';
+	if (*value == '/')
+		try_certificate(exam, key, value);
+}
+
+static void try_config(const struct examination *exam, struct key *key,
+		       const char *path)
+{
+	size_t length;
+	char *text = read_file(exam, path, &length);
+	char *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		try_line(exam, key, line);
+	free(text);
+}
+
+static void try_configs(const struct examination *exam, struct key *key)
+{
+	char *folder = text_printf("%s" DKMS_CONFIG ".d", exam->root);
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	try_config(exam, key, DKMS_CONFIG);
+	while (dir && (entry = readdir(dir))) {
+		const char *dot = strrchr(entry->d_name, '.');
+		char *path;
+
+		if (!dot || strcmp(dot, ".conf"))
+			continue;
+		path = text_printf(DKMS_CONFIG ".d/%s", entry->d_name);
+		try_config(exam, key, path);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
+	free(folder);
+}
+
+static void examine_key(struct examination *exam, const char *how)
+{
+	struct key key = { .signer = exam->signer };
+
+	try_configs(exam, &key);
+	try_certificate(exam, &key, DKMS_KEY);
+	try_certificate(exam, &key, SHIM_KEY);
+	if (key.enrolled)
+		found(exam, FINDING_OK, "signature", NULL,
+		      "%s; %s signed the module, and that key is enrolled",
+		      how, exam->signer);
+	else if (key.certificate)
+		found(exam, FINDING_PROBLEM, "signature",
+		      text_printf("mokutil --import %s, then reboot and choose Enroll MOK",
+				  key.certificate),
+		      "%s, and the key of %s is not enrolled", how,
+		      exam->signer);
+	else
+		/* Such as the kernel's own; or one that is not kept here. */
+		found(exam, FINDING_NOTE, "signature",
+		      text_printf("modprobe " MODULE),
+		      "%s; %s signed the module, whose certificate is not found: the kernel may not take it",
+		      how, exam->signer);
+	free(key.certificate);
 }
 
 static void examine_signature(struct examination *exam)
@@ -305,22 +413,14 @@ static void examine_signature(struct examination *exam)
 	} else if (!exam->has_module) {
 		found(exam, FINDING_NOTE, "signature", NULL,
 		      "%s: the module will need one", how);
-	} else if (exam->signer && is_enrolled(exam)) {
-		found(exam, FINDING_OK, "signature", NULL,
-		      "%s; %s signed the module, and DKMS's key is enrolled",
-		      how, exam->signer);
-	} else if (!exam->signer) {
+	} else if (exam->signer) {
+		examine_key(exam, how);
+	} else {
 		/* DKMS makes a key where it has none. */
 		found(exam, FINDING_PROBLEM, "signature",
 		      text_printf("dkms install vhdx/" VHDX_TOOL_VERSION " -k %s --force",
 				  exam->release),
 		      "%s, and the module is not signed", how);
-	} else {
-		found(exam, FINDING_PROBLEM, "signature",
-		      text_printf("mokutil --import " DKMS_KEY
-				  ", then reboot and choose Enroll MOK"),
-		      "%s, and the key of %s is not enrolled", how,
-		      exam->signer);
 	}
 }
 
