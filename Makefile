@@ -194,32 +194,43 @@ deb-check: setup
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
-install: install-tool dkms-install
+# Both are asked before the first file is written.
+install: $(B)/vhdxctl
+	tools/dkms check
+	$(MAKE) install-tool
+	$(MAKE) dkms-install
 
 # mount and systemd look for these there alone.
 HELPERS	:= $(addprefix $(DESTDIR)/usr/sbin/,mount.vhdx umount.vhdx)
 SYSTEMD	:= $(DESTDIR)/usr/lib/systemd
+GENERATOR := $(SYSTEMD)/system-generators/vhdx-generator
+SHUTDOWN := $(SYSTEMD)/system-shutdown/vhdx.shutdown
 MAN	:= $(DESTDIR)$(PREFIX)/share/man
 MAN_SRC	:= $(wildcard tools/man/*.[1-9])
 # PAGE.8 is man8/PAGE.8
 MAN_PAGES := $(foreach page,$(notdir $(MAN_SRC)),\
 	$(MAN)/man$(lastword $(subst ., ,$(page)))/$(page))
+COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
+RULES	:= $(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
+TOOL_FILES := $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) $(GENERATOR) $(SHUTDOWN) \
+	$(MAN_PAGES) $(MAN)/man8/umount.vhdx.8 $(COMPLETION) $(RULES)
+# Those that are a Debian package's.
+PACKAGED = $(if $(DESTDIR),,$(shell dpkg-query -S $(TOOL_FILES) 2>/dev/null | sed 's/.*: //'))
 
 install-tool: $(B)/vhdxctl
+	$(if $(PACKAGED),$(error the package vhdxctl has $(firstword $(PACKAGED)): apt-get purge vhdxctl))
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
 	install -d $(DESTDIR)/usr/sbin $(SYSTEMD)/system-generators
-	for helper in $(HELPERS) $(SYSTEMD)/system-generators/vhdx-generator; do \
+	for helper in $(HELPERS) $(GENERATOR); do \
 		ln -sf $(PREFIX)/sbin/vhdxctl $$helper; \
 	done
-	install -D -m 0755 tools/systemd/vhdx.shutdown $(SYSTEMD)/system-shutdown/vhdx.shutdown
+	install -D -m 0755 tools/systemd/vhdx.shutdown $(SHUTDOWN)
 	for page in $(MAN_PAGES); do \
 		install -D -m 0644 tools/man/$${page##*/} $$page || exit; \
 	done
 	ln -sf mount.vhdx.8 $(MAN)/man8/umount.vhdx.8
-	install -D -m 0644 tools/vhdxctl/vhdxctl.bash \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl
-	install -D -m 0644 tools/udev/60-vhdx.rules \
-		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
+	install -D -m 0644 tools/vhdxctl/vhdxctl.bash $(COMPLETION)
+	install -D -m 0644 tools/udev/60-vhdx.rules $(RULES)
 
 dkms-install:
 	tools/dkms install
@@ -228,12 +239,7 @@ uninstall: uninstall-tool
 	tools/dkms remove
 
 uninstall-tool:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) \
-		$(SYSTEMD)/system-generators/vhdx-generator \
-		$(SYSTEMD)/system-shutdown/vhdx.shutdown \
-		$(MAN_PAGES) $(MAN)/man8/umount.vhdx.8 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vhdxctl \
-		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vhdx.rules
+	rm -f $(filter-out $(PACKAGED),$(TOOL_FILES))
 
 clean:
 	rm -rf $(B)
