@@ -63,6 +63,24 @@ ok 'mounted: busy' $?
 echo yet more >mnt/more && sync -f mnt && umount mnt && detach && is_clean $image
 ok 'unmounted: goes, clean' $?
 
+modprobe -a dm_mod
+attach $image && dmsetup create top --noudevsync --table "0 $(blockdev --getsz "$dev") linear $dev 0" 2>/tmp/err
+started=$(date +%s)
+! vhdxctl detach --wait-unmount 100 "$dev" 2>/tmp/err && grep -qE "busy: $dev is part of /dev/dm-" /tmp/err &&
+	[ $(($(date +%s) - started)) -lt 50 ]
+ok 'part of another device: --wait-unmount does not wait for long' $?
+vhdxctl detach --wait-unmount 100 "$dev" 2>/tmp/err &
+waiter=$!
+sleep 1
+dmsetup remove --noudevsync top && wait $waiter && [ ! -e "$dev" ] && is_clean $image
+ok 'but for a moment it does' $?
+attach $image && mount "$dev" mnt
+vhdxctl detach --wait-unmount 100 "$dev" 2>/tmp/err &
+waiter=$!
+sleep 8
+kill -0 $waiter && umount mnt && wait $waiter && [ ! -e "$dev" ] && is_clean $image
+ok 'and for the unmount' $?
+
 attach $image
 fio --name=job --filename="$dev" --ioengine=libaio --direct=1 --rw=randwrite --bs=16k --iodepth=4 --randseed=1 \
 	--size=8M --loops=20 --rate_iops=200 >/tmp/fio 2>&1 &

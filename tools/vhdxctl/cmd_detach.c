@@ -16,23 +16,36 @@
 
 /* udev and blkid look into a disk and let go of it. */
 #define DEFAULT_WAIT_MS	2000
+/* A device on a disk may go when what is mounted from it has gone just now. */
+#define DEVICE_WAIT_MS	5000
 #define TRY_AGAIN_MS	100
 #define MAX_WAIT_S	1000000
+
+/**
+ * enum patience - who is waited for
+ * @WAIT_MOMENT: who does not look as if he would keep the disk
+ * @WAIT_UNMOUNT: those, and who has it mounted; other devices on it not for long
+ * @WAIT_ANY: all who use it
+ */
+enum patience {
+	WAIT_MOMENT,
+	WAIT_UNMOUNT,
+	WAIT_ANY,
+};
 
 /**
  * struct request - a detach as the user wants it
  * @control: the control device
  * @all: every disk that is attached
  * @lazy: by the last user's close
- * @wait: until @wait_ms have passed, whatever uses the disk; else only as long
- *	as it looks as if that will not last
+ * @patience: who is waited for
  * @wait_ms: how long to try again
  */
 struct request {
 	int control;
 	bool all;
 	bool lazy;
-	bool wait;
+	enum patience patience;
 	u64 wait_ms;
 };
 
@@ -51,6 +64,29 @@ static int detach_once(const struct request *request, unsigned int index,
 	return 0;
 }
 
+static bool has_device(const struct holders *holders)
+{
+	for (size_t i = 0; i < holders->count; i++)
+		if (holders->of_disk[i].kind == HOLDER_DEVICE)
+			return true;
+	return false;
+}
+
+/* Whether somebody keeps it who is not waited for, after so long: holders has him. */
+static bool is_kept(const struct request *request, unsigned int index,
+		    u64 waited_ms, struct holders *holders)
+{
+	if (request->patience == WAIT_ANY ||
+	    !holders_find_lasting(holders, index))
+		return false;
+	if (request->patience == WAIT_MOMENT ||
+	    (waited_ms >= DEVICE_WAIT_MS && has_device(holders)))
+		return true;
+	holders_free(holders);
+	*holders = (struct holders){ };
+	return false;
+}
+
 /* The same until it is not busy any more; 0 or an errno. */
 static int detach_patiently(const struct request *request, unsigned int index,
 			    int *unclean, struct holders *holders)
@@ -64,7 +100,7 @@ static int detach_patiently(const struct request *request, unsigned int index,
 			.tv_nsec = (long)ms * 1000000,
 		};
 
-		if (!request->wait && holders_find_lasting(holders, index))
+		if (is_kept(request, index, request->wait_ms - left, holders))
 			break;
 		nanosleep(&pause, NULL);
 		left -= ms;
@@ -220,6 +256,7 @@ static int run(int argc, char **argv)
 		{ "all", no_argument, NULL, 'a' },
 		{ "lazy", no_argument, NULL, 'l' },
 		{ "wait", required_argument, NULL, 'w' },
+		{ "wait-unmount", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
@@ -237,10 +274,11 @@ static int run(int argc, char **argv)
 			request.lazy = true;
 			break;
 		case 'w':
+		case 'u':
 			if (!parse_wait(optarg, &request.wait_ms))
 				return bad_usage("not a number of seconds",
 						 optarg);
-			request.wait = true;
+			request.patience = c == 'w' ? WAIT_ANY : WAIT_UNMOUNT;
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_detach);
@@ -248,7 +286,7 @@ static int run(int argc, char **argv)
 			return vhdxctl_usage(&vhdxctl_detach);
 		}
 	}
-	if (request.lazy && request.wait)
+	if (request.lazy && request.patience != WAIT_MOMENT)
 		return bad_usage("--lazy and --wait exclude each other", NULL);
 	if (request.all && argc > optind)
 		return bad_usage("--all takes no device or image",
@@ -282,6 +320,7 @@ const struct vhdxctl_command vhdxctl_detach = {
 		"\n"
 		"  -a, --all              every attached disk\n"
 		"  -l, --lazy             do not wait: the disk goes when its last user closes it\n"
-		"  -w, --wait SEC         wait until it is not busy any more, SEC seconds at most\n",
+		"  -w, --wait SEC         wait until it is not busy any more, SEC seconds at most\n"
+		"      --wait-unmount SEC the same, but not for long for other devices on it\n",
 	.run = run,
 };

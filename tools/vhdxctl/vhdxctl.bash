@@ -32,7 +32,7 @@ _vhdxctl() {
 		_vhdxctl_words -W 'on off auto' -- "$cur"
 		return
 		;;
-	detach:-w | detach:--wait) return ;;
+	detach:-w | detach:--wait | detach:--wait-unmount) return ;;
 	mount:-o | mount:--options)
 		before=
 		[[ $cur != *,* ]] || before=${cur%,*},
@@ -89,7 +89,7 @@ _vhdxctl() {
 	esac
 	case $command:$cur in
 	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
-	detach:-*) _vhdxctl_words -W '--all --lazy --wait --help' -- "$cur" ;;
+	detach:-*) _vhdxctl_words -W '--all --lazy --wait --wait-unmount --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	set:-*) _vhdxctl_words -W '--dry-run --ignore-id-mismatch --parent --phys-sector --reset-disk-id --help' -- "$cur" ;;
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;
