@@ -23,6 +23,19 @@ fails 'attach with a mode of discard that is none' 64 'attach: --discard=: not u
 fails 'attach with too much' 64 'c: attach: one argument too many' attach -r a vhdx0 c
 fails 'detach without a disk' 64 'no device or image' detach
 fails 'detach --all of a disk' 64 'vhdx0: detach: --all takes no device or image' detach --all vhdx0
+fails 'detach --id-file and a disk' 64 'detach: --id-file is for one disk alone' detach --id-file id vhdx0
+fails 'detach --id-file --all' 64 'detach: --id-file is for one disk alone' detach --id-file id --all
+fails 'detach --id-file of no file' 66 'nosuch: cannot open: No such file' detach --id-file nosuch
+for line in '' /dev/vhdx0 '/dev/vhdx0 ' '/dev/vhdx0 x' '/dev/vhdx0 1x' '/dev/sda 1' '/dev/vhdx0p1 1'; do
+	echo "$line" >id
+	fails "detach --id-file of '$line'" 65 'id: not of attach --id-file' detach --id-file id
+done
+[ -e id ]
+ok 'which stays' $?
+echo '/dev/vhdx999999 18446744073709551615' >id
+ctl detach --id-file id
+[ "$rc" = 0 ] && [ ! -s out ] && [ ! -s err ] && [ ! -e id ]
+ok 'detach --id-file of a disk that is gone: the file goes' $?
 fails 'detach --lazy --wait' 64 'detach: --lazy and --wait exclude each other' detach --lazy --wait 1 vhdx0
 for seconds in '' . 1. .5 -1 +1 1s 1e3 0x1 1,5 1.2.3 ' 1' inf 1000001 99999999999999999999; do
 	fails "detach --wait '$seconds'" 64 'detach: not a number of seconds' detach --wait "$seconds" vhdx0

@@ -725,6 +725,37 @@ rc=$?
 [ $rc = 0 ] && [ ! -s out ] && [ ! -s err ] && [ ! -e /dev/vhdx0 ]
 ok 'and detaches when the disk is not mounted any more' $?
 
+# --id-file means one disk, whatever its image is called and who else has that one.
+ctl attach -r a.vhdx
+prints 'attach --id-file' '/dev/vhdx5' attach -r --id-file id a.vhdx vhdx5
+mv a.vhdx moved.vhdx
+prints 'detach --id-file, of a renamed image' '' detach --id-file id
+[ ! -e /dev/vhdx5 ] && [ -b /dev/vhdx0 ] && [ ! -e id ]
+ok 'that disk is gone, and no other' $?
+mv moved.vhdx a.vhdx
+ctl attach -r --id-file id a.vhdx vhdx5
+ctl detach vhdx5
+ctl attach -r a.vhdx vhdx5
+prints 'detach --id-file, when that disk is gone' '' detach --id-file id
+[ -b /dev/vhdx5 ] && [ ! -e id ]
+ok 'the one that has its name now stays' $?
+ctl detach vhdx5
+ctl attach -r --id-file id a.vhdx vhdx5
+exec 3</dev/vhdx5
+fails 'detach --id-file of a disk in use' 75 'vhdx5: cannot detach: busy' detach --id-file id --wait 0
+[ -e id ]
+ok 'which can be tried again' $?
+exec 3<&-
+prints 'so it is' '' detach --id-file id
+fails 'attach --id-file that cannot be written' 66 'nosuch/id: cannot make: No such file' attach -r --id-file nosuch/id a.vhdx vhdx5
+for _ in $(seq 100); do
+	[ -e /dev/vhdx5 ] || break
+	sleep 0.1
+done
+[ ! -e /dev/vhdx5 ]
+ok 'nothing is attached then' $?
+ctl detach vhdx0
+
 attach_all a.vhdx
 mount /dev/vhdx0p1 /tmp/mnt
 prints 'detach --lazy of a mounted disk' '' detach --lazy a.vhdx

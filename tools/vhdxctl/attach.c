@@ -21,6 +21,7 @@ const struct option attach_options[] = {
 	{ "autoclear", no_argument, NULL, ATTACH_OPTION },
 	{ "direct-io", required_argument, NULL, ATTACH_OPTION },
 	{ "discard", required_argument, NULL, ATTACH_OPTION },
+	{ "id-file", required_argument, NULL, 'i' },
 	{ "ignore-id-mismatch", no_argument, NULL, ATTACH_OPTION },
 	{ "no-partscan", no_argument, NULL, ATTACH_OPTION },
 	{ "no-replay", no_argument, NULL, ATTACH_OPTION },
@@ -85,8 +86,14 @@ static int bad_value(const char *where, const char *name, const char *value,
 			    value, expected);
 }
 
+/* Those that are not about how an image is attached. */
+static bool is_of_command(const struct option *option)
+{
+	return option->val == 'h' || option->val == 'i';
+}
+
 /**
- * attach_take_option - take one of attach_options, but --help
+ * attach_take_option - take one of attach_options, but --help and --id-file
  * @request: it goes there; @value is kept
  * @where: what stands before the name where the user writes it, for messages
  * @name: of the option
@@ -131,7 +138,7 @@ int attach_take_words(struct attach_request *request, const char *where,
 {
 	const struct option *option = attach_options;
 
-	while (option->name && (option->val == 'h' ||
+	while (option->name && (is_of_command(option) ||
 				strcmp(option->name, name)))
 		option++;
 	if (!option->name)

@@ -4,11 +4,13 @@
 
 #include "attach.h"
 #include "device.h"
+#include "id_file.h"
 #include "message.h"
 #include "text.h"
 #include "vhdxctl.h"
 
-static int parse(struct attach_request *request, int argc, char **argv)
+static int parse(struct attach_request *request, const char **id_file,
+		 int argc, char **argv)
 {
 	unsigned int number;
 	int option;
@@ -26,6 +28,10 @@ static int parse(struct attach_request *request, int argc, char **argv)
 			code = attach_take_option(request, "attach: --",
 						  attach_options[option].name,
 						  optarg);
+			break;
+		case 'i':
+			*id_file = optarg;
+			code = 0;
 			break;
 		case 'h':
 			return vhdxctl_help(&vhdxctl_attach);
@@ -60,7 +66,7 @@ static int parse(struct attach_request *request, int argc, char **argv)
 	return 0;
 }
 
-static int attach(const struct attach_request *request)
+static int attach(const struct attach_request *request, const char *id_file)
 {
 	unsigned int index;
 	int code = attach_image(request, &index, NULL);
@@ -68,6 +74,11 @@ static int attach(const struct attach_request *request)
 
 	if (code)
 		return code;
+	code = id_file ? id_file_write(id_file, index) : 0;
+	if (code) {
+		attach_undo(index);
+		return code;
+	}
 	device = device_path(index);
 	puts(device);
 	/*
@@ -86,11 +97,12 @@ static int attach(const struct attach_request *request)
 static int run(int argc, char **argv)
 {
 	struct attach_request request = { .index = -1 };
-	int code = parse(&request, argc, argv);
+	const char *id_file = NULL;
+	int code = parse(&request, &id_file, argc, argv);
 
 	/* There is none when help was shown. */
 	if (request.path)
-		code = attach(&request);
+		code = attach(&request, id_file);
 	chain_options_free(&request.chain);
 	return code;
 }
@@ -109,6 +121,7 @@ const struct vhdxctl_command vhdxctl_attach = {
 		"      --discard=MODE     what a discard does: unmap (default) or ignore\n"
 		"      --no-partscan      do not look for partitions\n"
 		"      --no-replay        refuse an image whose log has to be replayed\n"
+		"      --id-file FILE     write to FILE which disk it is, for detach --id-file\n"
 		"\n"
 		"A differencing image is attached with its parents, which it names itself:\n"
 		"\n"

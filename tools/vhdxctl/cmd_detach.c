@@ -10,6 +10,7 @@
 #include "control.h"
 #include "device.h"
 #include "holders.h"
+#include "id_file.h"
 #include "message.h"
 #include "text.h"
 #include "vhdxctl.h"
@@ -37,6 +38,7 @@ enum patience {
  * struct request - a detach as the user wants it
  * @control: the control device
  * @all: every disk that is attached
+ * @id: this disk alone, or NULL
  * @lazy: by the last user's close
  * @patience: who is waited for
  * @wait_ms: how long to try again
@@ -44,6 +46,7 @@ enum patience {
 struct request {
 	int control;
 	bool all;
+	const struct disk_id *id;
 	bool lazy;
 	enum patience patience;
 	u64 wait_ms;
@@ -57,11 +60,14 @@ static int detach_once(const struct request *request, unsigned int index,
 		.flags = request->lazy ? VHDX_DETACH_LAZY : 0,
 		.index = (__s32)index,
 	};
+	bool gone = request->id && !disk_id_is_attached(request->id);
+	int errnum = gone ? ENXIO : 0;
 
-	if (ioctl(request->control, VHDX_CTL_DETACH, &arg))
-		return errno;
-	*unclean = (int)arg.unclean;
-	return 0;
+	if (!gone && ioctl(request->control, VHDX_CTL_DETACH, &arg))
+		errnum = errno;
+	if (!errnum)
+		*unclean = (int)arg.unclean;
+	return errnum;
 }
 
 static bool has_device(const struct holders *holders)
@@ -157,7 +163,7 @@ static int detach_disk(const struct request *request, const char *arg,
 	case ENOENT:
 		/* It was there; who else detached it did what is wanted. */
 		code = 0;
-		if (request->all)
+		if (request->all || request->id)
 			break;
 		code = message_fail(EX_NOINPUT, arg, "%s: not attached", what);
 		message_hint("'vhdxctl list' shows the attached disks");
@@ -220,6 +226,31 @@ static int detach_all(const struct request *request,
 	return worst;
 }
 
+/* The one that attach has made, and no other that has its name by now. */
+static int detach_id_file(struct request *request, const char *path)
+{
+	struct disk_id id;
+	int code = id_file_read(path, &id);
+	char *device;
+
+	if (code)
+		return code;
+	if (disk_id_is_attached(&id)) {
+		request->id = &id;
+		device = device_path(id.index);
+		code = control_open(device, false, &request->control);
+		if (!code) {
+			code = detach_disk(request, device, id.index);
+			close(request->control);
+		}
+		free(device);
+		if (disk_id_is_attached(&id))
+			return code;
+	}
+	unlink(path);
+	return code;
+}
+
 /* Seconds with or without a fraction; strtod() would go by the locale. */
 static bool parse_wait(const char *text, u64 *ms)
 {
@@ -254,6 +285,7 @@ static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "all", no_argument, NULL, 'a' },
+		{ "id-file", required_argument, NULL, 'i' },
 		{ "lazy", no_argument, NULL, 'l' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "wait-unmount", required_argument, NULL, 'u' },
@@ -262,6 +294,7 @@ static int run(int argc, char **argv)
 	};
 	struct request request = { .wait_ms = DEFAULT_WAIT_MS };
 	struct device_list disks = { };
+	const char *id_file = NULL;
 	int worst;
 	int c;
 
@@ -269,6 +302,9 @@ static int run(int argc, char **argv)
 		switch (c) {
 		case 'a':
 			request.all = true;
+			break;
+		case 'i':
+			id_file = optarg;
 			break;
 		case 'l':
 			request.lazy = true;
@@ -291,6 +327,10 @@ static int run(int argc, char **argv)
 	if (request.all && argc > optind)
 		return bad_usage("--all takes no device or image",
 				 argv[optind]);
+	if (id_file && (request.all || argc > optind))
+		return bad_usage("--id-file is for one disk alone", NULL);
+	if (id_file)
+		return detach_id_file(&request, id_file);
 	if (!request.all && argc == optind)
 		return bad_usage("no device or image given", NULL);
 	if (request.all) {
@@ -319,6 +359,7 @@ const struct vhdxctl_command vhdxctl_detach = {
 		"What can be detached is; the exit code is the highest of all.\n"
 		"\n"
 		"  -a, --all              every attached disk\n"
+		"      --id-file FILE     the disk of attach --id-file, if it is there; FILE goes\n"
 		"  -l, --lazy             do not wait: the disk goes when its last user closes it\n"
 		"  -w, --wait SEC         wait until it is not busy any more, SEC seconds at most\n"
 		"      --wait-unmount SEC the same, but not for long for other devices on it\n",

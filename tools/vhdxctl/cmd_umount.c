@@ -14,6 +14,7 @@
 
 #include "device.h"
 #include "holders.h"
+#include "id_file.h"
 #include "image_lock.h"
 #include "message.h"
 #include "text.h"
@@ -38,13 +39,11 @@ struct request {
 
 /**
  * struct disk - what is unmounted
- * @index: N of its vhdxN
- * @sequence: no other disk has it, not even one of the same name
+ * @id: its disk
  * @image: path of the image
  */
 struct disk {
-	unsigned int index;
-	u64 sequence;
+	struct disk_id id;
 	char *image;
 };
 
@@ -56,20 +55,12 @@ static bool find_disk(struct disk *disk, const char *source)
 	u64 autoclear;
 
 	if (!source || stat(source, &st) || !S_ISBLK(st.st_mode) ||
-	    !device_of_node(st.st_rdev, &disk->index, &partition))
+	    !device_of_node(st.st_rdev, &disk->id.index, &partition))
 		return false;
-	disk->image = device_attr(disk->index, "vhdx/backing_file");
-	return device_attr_u64(disk->index, "diskseq", &disk->sequence) &&
-	       device_attr_u64(disk->index, "vhdx/autoclear", &autoclear) &&
+	disk->image = device_attr(disk->id.index, "vhdx/backing_file");
+	return device_attr_u64(disk->id.index, "diskseq", &disk->id.sequence) &&
+	       device_attr_u64(disk->id.index, "vhdx/autoclear", &autoclear) &&
 	       autoclear && disk->image;
-}
-
-static bool is_there(const struct disk *disk)
-{
-	u64 sequence;
-
-	return device_attr_u64(disk->index, "diskseq", &sequence) &&
-	       sequence == disk->sequence;
 }
 
 /* The locks are the last thing that the driver gives up. */
@@ -89,7 +80,7 @@ static bool is_locked(const struct disk *disk)
 static bool is_in_use(const struct disk *disk)
 {
 	struct holders holders;
-	bool in_use = holders_find_lasting(&holders, disk->index);
+	bool in_use = holders_find_lasting(&holders, disk->id.index);
 
 	holders_free(&holders);
 	return in_use;
@@ -100,7 +91,7 @@ static void wait_until_gone(const struct disk *disk)
 	const struct timespec pause = { .tv_nsec = TRY_MS * 1000000 };
 
 	for (int i = 0; i < TRIES; i++) {
-		bool there = is_there(disk);
+		bool there = disk_id_is_attached(&disk->id);
 
 		if (there ? is_in_use(disk) : !is_locked(disk))
 			return;

@@ -88,8 +88,8 @@ _vhdxctl() {
 		;;
 	esac
 	case $command:$cur in
-	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
-	detach:-*) _vhdxctl_words -W '--all --lazy --wait --wait-unmount --help' -- "$cur" ;;
+	attach:-*) _vhdxctl_words -W '--allow-parent-write --autoclear --direct-io --discard --id-file --ignore-id-mismatch --no-partscan --no-replay --parent --parent-dir --read-only --help' -- "$cur" ;;
+	detach:-*) _vhdxctl_words -W '--all --id-file --lazy --wait --wait-unmount --help' -- "$cur" ;;
 	list:-*) _vhdxctl_words -W '--bytes --json --noheadings --output --output-all --raw --help' -- "$cur" ;;
 	set:-*) _vhdxctl_words -W '--dry-run --ignore-id-mismatch --parent --phys-sector --reset-disk-id --help' -- "$cur" ;;
 	status:-*) _vhdxctl_words -W '--json --help' -- "$cur" ;;

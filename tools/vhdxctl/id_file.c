@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+
+#include "device.h"
+#include "id_file.h"
+#include "message.h"
+#include "text.h"
+
+/**
+ * id_file_write - say in a file which disk this is
+ * @path: the file, which is made or written over
+ * @index: N of vhdxN
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int id_file_write(const char *path, unsigned int index)
+{
+	FILE *file = fopen(path, "we");
+	/* With autoclear it may be gone by now: no disk has a zero. */
+	u64 sequence = 0;
+	char *device;
+	bool failed;
+
+	if (!file)
+		return message_fail_errno(path, "cannot make", errno);
+	device = device_path(index);
+	device_attr_u64(index, "diskseq", &sequence);
+	failed = fprintf(file, "%s %llu\n", device, sequence) < 0;
+	free(device);
+	if (fclose(file) || failed)
+		return message_fail_errno(path, "cannot write", errno);
+	return 0;
+}
+
+/**
+ * id_file_read - read which disk it was
+ * @path: the file
+ * @id: the disk
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int id_file_read(const char *path, struct disk_id *id)
+{
+	FILE *file = fopen(path, "re");
+	char device[32];
+	char end;
+	bool good;
+
+	if (!file)
+		return message_fail_errno(path, "cannot open", errno);
+	good = fscanf(file, "%31s %llu%c", device, &id->sequence, &end) == 3 &&
+	       end == '\n' && device_parse(device, &id->index);
+	fclose(file);
+	return good ? 0 : message_fail(EX_DATAERR, path,
+				       "not of attach --id-file");
+}
+
+/**
+ * disk_id_is_attached - whether that disk is there
+ * @id: the disk
+ */
+bool disk_id_is_attached(const struct disk_id *id)
+{
+	u64 sequence;
+
+	return device_attr_u64(id->index, "diskseq", &sequence) &&
+	       sequence == id->sequence;
+}
