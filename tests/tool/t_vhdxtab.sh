@@ -48,9 +48,9 @@ generates 'a table' 0
 ok 'nothing to complain of' $?
 program=$PWD/vhdxctl
 has 'the command, with what systemd would expand' vhdx@data.service \
-	"ExecStart=\"$program\" attach --read-only --direct-io=off \"--parent=/a/b.vhdx\" \"--parent-dir=/c\" \"/srv/my disk%%\$\$\\\"\\\\.vhdx\" vhdx7"
+	"ExecStart=\"$program\" attach \"--id-file=/run/vhdx@data.id\" --read-only --direct-io=off \"--parent=/a/b.vhdx\" \"--parent-dir=/c\" \"/srv/my disk%%\$\$\\\"\\\\.vhdx\" vhdx7"
 has 'the way back, which waits for the unmount' vhdx@data.service \
-	"ExecStop=-\"$program\" detach --wait 80 \"/srv/my disk%%\$\$\\\"\\\\.vhdx\""
+	"ExecStop=\"$program\" detach --wait-unmount 80 \"--id-file=/run/vhdx@data.id\""
 has 'what the files lie on comes first' vhdx@data.service \
 	'RequiresMountsFor= "/srv/my disk%%$\"\\.vhdx" "/a/b.vhdx" "/c"'
 has 'before the local file systems' vhdx@data.service 'Before=local-fs.target'
@@ -59,12 +59,12 @@ ok 'which need it' $?
 has 'after the network' vhdx@net.service 'After=network-online.target remote-fs-pre.target'
 [ -L units/remote-fs.target.wants/vhdx@net.service ] && ! grep -q 'Before=.*-fs.target' units/vhdx@net.service
 ok 'nofail: nothing waits for it' $?
-has 'options that are empty, or none of ours' vhdx@net.service "ExecStart=\"$program\" attach --discard=ignore \"/x.vhdx\""
+has 'options that are empty, or none of ours' vhdx@net.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@net.id\" --discard=ignore \"/x.vhdx\""
 has 'all flags' vhdx@later.service \
-	"ExecStart=\"$program\" attach --autoclear --direct-io=on --no-partscan --no-replay --allow-parent-write \"/y.vhdx\""
+	"ExecStart=\"$program\" attach \"--id-file=/run/vhdx@later.id\" --autoclear --direct-io=on --no-partscan --no-replay --allow-parent-write \"/y.vhdx\""
 ! find units -path '*target*/vhdx@later.service' | grep -q .
 ok 'noauto: nothing wants it' $?
-has 'no options' vhdx@plain.service "ExecStart=\"$program\" attach \"/z.vhdx\""
+has 'no options' vhdx@plain.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@plain.id\" \"/z.vhdx\""
 has 'paths that are not absolute' vhdx@odd.service 'RequiresMountsFor= "/z.vhdx"'
 if command -v systemd-analyze >/dev/null; then
 	systemd-analyze verify --man=no units/vhdx@*.service >out 2>err
@@ -78,7 +78,7 @@ fi
 printf 'data //srv/./..a.vhdx read-only,parent-dir=/mnt/old/\r\n\r\nplain /z.vhdx\r\n' >tab
 generates 'odd paths, and lines of DOS' 0
 has 'odd paths' vhdx@data.service 'RequiresMountsFor= "//srv/./..a.vhdx" "/mnt/old/"'
-has 'lines of DOS' vhdx@plain.service "ExecStart=\"$program\" attach \"/z.vhdx\""
+has 'lines of DOS' vhdx@plain.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@plain.id\" \"/z.vhdx\""
 
 # refuses NAME PATTERN LINE: this line, and neither the one before nor the one behind
 refuses() {
@@ -97,6 +97,7 @@ refuses 'an image with a line break in its name' 'tab:2: data: no plain path: ' 
 refuses 'a parent on the way through another folder' 'tab:2: parent: no plain path: /a/b/\.\.' 'data /x.vhdx parent=/a/b/..'
 refuses 'a field too many' 'tab:2: data: a field too many' 'data /x.vhdx nofail 0'
 refuses 'an option that is none' 'tab:2: frob: unknown option' 'data /x.vhdx frob'
+refuses 'an option that is not for the table' 'tab:2: id-file: unknown option' 'data /x.vhdx id-file=/y'
 refuses 'an option without its value' 'tab:2: discard: needs a value' 'data /x.vhdx discard'
 refuses 'an option with a value too many' 'tab:2: read-only: takes no value' 'data /x.vhdx read-only=1'
 refuses 'a value that is none' 'tab:2: direct-io=x: not on, off or auto' 'data /x.vhdx direct-io=x'

@@ -6,6 +6,9 @@
  * A unit stops while file systems of its disk are being unmounted: it is not known
  * to systemd which ones are. So the detach waits for them, and what the image lies
  * on is unmounted after that, by RequiresMountsFor.
+ *
+ * What it detaches is the disk that it has attached, which a file in /run tells: the
+ * same image may have others, and the same name may be another's by then.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,8 +61,8 @@ static void put_option(FILE *unit, const char *name, const char *value)
 	free(word);
 }
 
-static void put_attach(FILE *unit, const char *program,
-		       const struct attach_request *request)
+static void put_commands(FILE *unit, const char *program,
+			 const struct tab_entry *entry)
 {
 	static const struct {
 		u32 flag;
@@ -74,11 +77,14 @@ static void put_attach(FILE *unit, const char *program,
 		{ VHDX_ATTACH_NO_REPLAY, "--no-replay" },
 		{ VHDX_ATTACH_IGNORE_ID_MISMATCH, "--ignore-id-mismatch" },
 	};
+	const struct attach_request *request = &entry->attach;
 	const struct chain_options *chain = &request->chain;
+	char *id_file = text_printf("/run/vhdx@%s.id", entry->name);
 
 	fputs("ExecStart=", unit);
 	put_quoted(unit, program, "%");
 	fputs(" attach", unit);
+	put_option(unit, "id-file", id_file);
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (request->flags & flags[i].flag)
 			fprintf(unit, " %s", flags[i].option);
@@ -91,11 +97,12 @@ static void put_attach(FILE *unit, const char *program,
 	put_argument(unit, request->path);
 	if (request->index >= 0)
 		fprintf(unit, " vhdx%d", request->index);
-	fputs("\nExecStop=-", unit);
+	fputs("\nExecStop=", unit);
 	put_quoted(unit, program, "%");
-	fputs(" detach --wait " DETACH_WAIT, unit);
-	put_argument(unit, request->path);
+	fputs(" detach --wait-unmount " DETACH_WAIT, unit);
+	put_option(unit, "id-file", id_file);
 	putc('\n', unit);
+	free(id_file);
 }
 
 static void put_unit(FILE *unit, const char *program,
@@ -131,7 +138,7 @@ static void put_unit(FILE *unit, const char *program,
 		if (*chain->folder[i] == '/')
 			put_path(unit, chain->folder[i]);
 	fputs("\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n", unit);
-	put_attach(unit, program, &entry->attach);
+	put_commands(unit, program, entry);
 }
 
 /* Where the unit is wanted when the system starts. */

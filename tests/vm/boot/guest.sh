@@ -28,13 +28,36 @@ ok 'vhdxtab, nofail: without its image the machine starts' $?
 ok 'vhdxtab, noauto: not attached' $?
 systemctl start vhdx@later && [ "$(cat /sys/block/vhdx9/vhdx/ro)" = 1 ]
 ok 'vhdxtab, noauto: attached when asked for, with its options' $?
-systemctl stop vhdx@later && [ ! -e /sys/block/vhdx9 ]
+systemctl stop vhdx@later && [ ! -e /sys/block/vhdx9 ] && ! systemctl -q is-failed vhdx@later
 ok 'vhdxtab: detached when stopped' $?
+
+# the run's images
+files=/vm/work
+systemctl start vhdx@later vhdx@again && vhdxctl attach -r "$files/later.vhdx" vhdx11
+ok 'vhdxtab: the same image twice, and once more by hand' $?
+mv "$files/later.vhdx" "$files/moved.vhdx"
+systemctl stop vhdx@later && [ ! -e /sys/block/vhdx9 ] && [ "$(vhdxctl list -n "$files/moved.vhdx" | wc -l)" = 2 ]
+ok 'vhdxtab: only its own disk is detached, whatever the name of the image' $?
+systemctl stop vhdx@again && [ "$(vhdxctl list --raw -n -o NAME "$files/moved.vhdx")" = /dev/vhdx11 ]
+ok 'vhdxtab: so it is without the name of a device' $?
+mv "$files/moved.vhdx" "$files/later.vhdx"
+vhdxctl detach vhdx11
+systemctl start vhdx@later && vhdxctl detach vhdx9 && vhdxctl attach -r "$files/raw.vhdx" vhdx9 &&
+	systemctl stop vhdx@later && ! systemctl -q is-failed vhdx@later && [ -e /sys/block/vhdx9 ]
+ok 'vhdxtab: nothing is detached where its disk is gone and another has the name' $?
+vhdxctl detach vhdx9
+modprobe dm_mod && systemctl start vhdx@later &&
+	dmsetup create top --readonly --noudevsync --table "0 $(blockdev --getsz /dev/vhdx9) linear /dev/vhdx9 0"
+ok 'a device on its disk' $?
+started=$(date +%s)
+systemctl stop vhdx@later
+[ $(($(date +%s) - started)) -lt 40 ] && systemctl -q is-failed vhdx@later && [ -e /sys/block/vhdx9 ]
+ok 'vhdxtab: fails then, without a long wait' $?
+dmsetup remove --noudevsync top && vhdxctl detach --id-file /run/vhdx@later.id && [ ! -e /sys/block/vhdx9 ]
+ok 'and is detached by hand' $?
 
 cp /etc/vhdxtab /mnt/fstab/written && cp /etc/vhdxtab /mnt/tab/written
 ok 'written to both' $?
-# the run's images
-files=/vm/work
 vhdxctl attach "$files/hand.vhdx" vhdx20 && mount /dev/vhdx20 /mnt/hand && cp /etc/vhdxtab /mnt/hand/written
 ok 'another one, by hand' $?
 vhdxctl attach "$files/raw.vhdx" vhdx21 && cp /etc/vhdxtab /dev/vhdx21
