@@ -64,6 +64,11 @@ vhdxctl attach "$files/raw.vhdx" vhdx21 && cp /etc/vhdxtab /dev/vhdx21
 ok 'and one that is not mounted' $?
 vhdxctl create -s 8M /mnt/hand/inner.vhdx >/dev/null && vhdxctl attach /mnt/hand/inner.vhdx vhdx22 && cp /etc/vhdxtab /dev/vhdx22
 ok 'and one that lies on the disk of another' $?
+vhdxctl attach "$files/bound.vhdx" vhdx23 && mount /dev/vhdx23 /mnt/bound && cp /etc/vhdxtab /mnt/bound/written &&
+	mkdir /mnt/bound/below && mount --bind /mnt/bound/below '/mnt/with blank' &&
+	vhdxctl create -s 8M '/mnt/with blank/inner.vhdx' >/dev/null &&
+	vhdxctl attach '/mnt/with blank/inner.vhdx' vhdx24 && cp /etc/vhdxtab /dev/vhdx24
+ok 'and one that lies below a bind mount of such a disk' $?
 
 echo "1..$n"
 echo "status $bad" >/dev/virtio-ports/ctl
