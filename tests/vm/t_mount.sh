@@ -352,5 +352,20 @@ ok 'umount -r: busy, so read-only' $?
 exec 3<&-
 umount mnt && gone one.vhdx
 ok 'unmounted: gone, clean' $?
+# by_user COMMAND...: as one whom fstab allows it, and mount itself would
+by_user() {
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$@" >out 2>err
+	rc=$?
+}
+chmod a+rwx . one.vhdx mnt
+echo "$PWD/one.vhdx $PWD/mnt vhdx users,noauto 0 0" >/etc/fstab
+by_user mount "$PWD/mnt"
+[ $rc = 32 ] && grep -q 'cannot open /dev/vhdx-control: Permission denied' err && ! mountpoint -q mnt && none_attached
+ok 'users: mount by one of them is refused' $?
+mount mnt && by_user umount "$PWD/mnt"
+[ $rc = 32 ] && grep -q "^vhdxctl: $PWD/mnt: cannot unmount: " err && mountpoint -q mnt
+ok 'users: umount by one of them, too' $?
+umount mnt && gone one.vhdx
+ok 'unmounted: gone, clean' $?
 
 finish
