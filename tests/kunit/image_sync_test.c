@@ -240,25 +240,6 @@ static void sync_zero_gives_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
 }
 
-/* A copy that the caller makes itself. */
-static void sync_begin_end(struct kunit *test)
-{
-	struct writer *w = open_plain(test);
-	struct vhdx_sync_write sync = { .write = { .pos = MIB - SECTOR,
-						   .length = MIB } };
-	u8 *buf = get_disk(test);
-
-	memset(buf, 9, SECTOR);
-	KUNIT_ASSERT_EQ(test, vhdx_sync_begin(w->img, &sync), 0);
-	KUNIT_EXPECT_EQ(test, sync.write.extent.length, SECTOR);
-	KUNIT_EXPECT_EQ(test, memfile_write(w->mf, buf, SECTOR,
-					    sync.write.extent.offset), 0);
-	vhdx_write_end(w->img, &sync.write, 0);
-	guest_check_byte(test, w->img, MIB - SECTOR, SECTOR, 9);
-	guest_check_byte(test, w->img, MIB, SECTOR, 0);
-	KUNIT_EXPECT_EQ(test, vhdx_image_finish(w->img), 0);
-}
-
 /* --- failures -------------------------------------------------------------------- */
 
 /* What was freed is used again on a full host, and then there is no more. */
@@ -333,7 +314,6 @@ static struct kunit_case image_sync_cases[] = {
 	KUNIT_CASE(sync_in_order),
 	KUNIT_CASE(sync_flush_is_durable),
 	KUNIT_CASE(sync_zero_gives_back),
-	KUNIT_CASE(sync_begin_end),
 	KUNIT_CASE(sync_full_host),
 	KUNIT_CASE_SLOW(sync_fail_each_op),
 	{}

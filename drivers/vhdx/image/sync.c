@@ -87,29 +87,29 @@ int vhdx_sync_read(const struct vhdx_image *img, void *buf, u64 length,
 	return ret;
 }
 
+/**
+ * struct sync_write - a write that waits for itself
+ * @write: with what it wants, and the rest zero before its first use
+ * @parked: it is to be resumed
+ */
+struct sync_write {
+	struct vhdx_write write;
+	bool parked;
+};
+
 static void resume(struct vhdx_write *write)
 {
-	container_of(write, struct vhdx_sync_write, write)->parked = false;
+	container_of(write, struct sync_write, write)->parked = false;
 }
 
-static void wait_for(struct vhdx_image *img, struct vhdx_sync_write *sync)
+static void wait_for(struct vhdx_image *img, struct sync_write *sync)
 {
 	while (sync->parked)
 		vhdx_image_work(img);
 }
 
-/**
- * vhdx_sync_begin() - begin a write whose data the caller moves
- * @img: prepared by vhdx_sync_init()
- * @sync: with what it wants, and the rest zero before its first use
- *
- * No other write is between its begin and its end.
- *
- * Context: process context, may sleep; writes and flushes the file.
- * Return: 0, and vhdx_write_end() must follow; or a negative errno. As for
- * vhdx_write_begin(), whose two answers that ask to wait do not come.
- */
-int vhdx_sync_begin(struct vhdx_image *img, struct vhdx_sync_write *sync)
+/* As vhdx_write_begin(), whose two answers that ask to wait do not come. */
+static int begin(struct vhdx_image *img, struct sync_write *sync)
 {
 	int ret;
 
@@ -134,7 +134,7 @@ int vhdx_sync_begin(struct vhdx_image *img, struct vhdx_sync_write *sync)
  *
  * It may still be in a cache after this.
  *
- * Context: as vhdx_sync_begin().
+ * Context: process context, may sleep; writes and flushes the file.
  * Return: 0 or a negative errno, and then any part of it may have been written.
  */
 int vhdx_sync_write(struct vhdx_image *img, const void *buf, u64 length,
@@ -144,12 +144,12 @@ int vhdx_sync_write(struct vhdx_image *img, const void *buf, u64 length,
 	int ret = 0;
 
 	while (!ret && length) {
-		struct vhdx_sync_write sync = {
+		struct sync_write sync = {
 			.write = { .pos = pos, .length = length },
 		};
 		const struct vhdx_extent *extent = &sync.write.extent;
 
-		ret = vhdx_sync_begin(img, &sync);
+		ret = begin(img, &sync);
 		if (ret)
 			break;
 		ret = file->ops->write(file, buf, extent->length,
@@ -172,7 +172,7 @@ static bool covers_block(const struct vhdx_image *img, u64 pos, u64 length)
 		pos + length == img->metadata.virtual_disk_size);
 }
 
-static int clear_block(struct vhdx_image *img, struct vhdx_sync_write *sync)
+static int clear_block(struct vhdx_image *img, struct sync_write *sync)
 {
 	int ret;
 
@@ -187,7 +187,7 @@ static int clear_block(struct vhdx_image *img, struct vhdx_sync_write *sync)
 }
 
 /* Up to the end of the block at most, which @sync->write.extent says. */
-static int zero_part(struct vhdx_image *img, struct vhdx_sync_write *sync)
+static int zero_part(struct vhdx_image *img, struct sync_write *sync)
 {
 	const struct vhdx_extent *extent = &sync->write.extent;
 	bool unmap = !img->metadata.leave_blocks_allocated;
@@ -195,7 +195,7 @@ static int zero_part(struct vhdx_image *img, struct vhdx_sync_write *sync)
 	int ret;
 
 	sync->write.in_place = true;
-	ret = vhdx_sync_begin(img, sync);
+	ret = begin(img, sync);
 	if (ret)
 		return ret;
 	if (extent->type == VHDX_EXTENT_FILE)
@@ -214,7 +214,7 @@ static int zero_part(struct vhdx_image *img, struct vhdx_sync_write *sync)
  * Space goes back: that of whole blocks to the image, and that of their parts to
  * the host. With LeaveBlocksAllocated all of it is kept (MS-VHDX 2.6.2.1).
  *
- * Context: as vhdx_sync_begin().
+ * Context: process context, may sleep; writes and flushes the file.
  * Return: as vhdx_sync_write().
  */
 int vhdx_sync_zero(struct vhdx_image *img, u64 pos, u64 length)
@@ -222,7 +222,7 @@ int vhdx_sync_zero(struct vhdx_image *img, u64 pos, u64 length)
 	int ret = 0;
 
 	while (!ret && length) {
-		struct vhdx_sync_write sync = {
+		struct sync_write sync = {
 			.write = { .pos = pos, .length = length },
 		};
 		u64 done;
@@ -267,7 +267,7 @@ static void flushed(struct vhdx_flush *flush, int ret)
  * vhdx_sync_flush() - make all that was written and zeroed so far durable
  * @img: prepared by vhdx_sync_init()
  *
- * Context: as vhdx_sync_begin().
+ * Context: process context, may sleep; writes and flushes the file.
  * Return: 0 or a negative errno.
  */
 int vhdx_sync_flush(struct vhdx_image *img)

@@ -7,22 +7,11 @@
 
 #include "image.h"
 
-/**
- * struct vhdx_sync_write - a write whose data the caller moves
- * @write: of image/; the caller fills in @pos, @length and @in_place or @hint
- */
-struct vhdx_sync_write {
-	struct vhdx_write write;
-	/* private to image/ */
-	bool parked;
-};
-
 int vhdx_sync_locate(const struct vhdx_image *img, u64 pos, u64 length,
 		     struct vhdx_extent *extent, u32 *state);
 int vhdx_sync_read(const struct vhdx_image *img, void *buf, u64 length,
 		   u64 pos);
 void vhdx_sync_init(struct vhdx_image *img);
-int vhdx_sync_begin(struct vhdx_image *img, struct vhdx_sync_write *sync);
 int vhdx_sync_write(struct vhdx_image *img, const void *buf, u64 length,
 		    u64 pos);
 int vhdx_sync_zero(struct vhdx_image *img, u64 pos, u64 length);
