@@ -13,6 +13,22 @@
 #define GIB	(1024 * MIB)
 #define CHUNK	(4 * GIB)
 
+/* Builds and opens it above a parent without data. */
+static void open_child(struct kunit *test, struct writer *w)
+{
+	struct builder *parent = kunit_kzalloc(test, sizeof(*parent), GFP_KERNEL);
+	struct builder_layout layout;
+
+	KUNIT_ASSERT_NOT_NULL(test, parent);
+	builder_init(parent);
+	parent->disk_size = w->b.disk_size;
+	w->b.data_write_guid = builder_guid(2);
+	builder_set_parent(&w->b, parent);
+	w->parent = guest_open(test, guest_build(test, parent, &layout));
+	writer_build(test, w);
+	writer_open(test, w);
+}
+
 /* Of two chunks, with a bitmap block each. */
 static struct writer *child_init(struct kunit *test)
 {
@@ -22,24 +38,15 @@ static struct writer *child_init(struct kunit *test)
 	static const struct builder_run runs[] = {
 		{ 2 * 2048, 8 }, { (4096 + 2) * 2048, 8 },
 	};
-	struct builder *parent = kunit_kzalloc(test, sizeof(*parent), GFP_KERNEL);
 	struct writer *w = writer_init(test);
-	struct builder_layout layout;
 
-	KUNIT_ASSERT_NOT_NULL(test, parent);
-	builder_init(parent);
-	parent->disk_size = 2 * CHUNK;
 	w->b.seed = 41;
 	w->b.disk_size = 2 * CHUNK;
-	w->b.data_write_guid = builder_guid(2);
-	builder_set_parent(&w->b, parent);
 	w->b.block = blocks;
 	w->b.blocks = ARRAY_SIZE(blocks);
 	w->b.run = runs;
 	w->b.runs = ARRAY_SIZE(runs);
-	w->parent = guest_open(test, guest_build(test, parent, &layout));
-	writer_build(test, w);
-	writer_open(test, w);
+	open_child(test, w);
 	return w;
 }
 
@@ -91,6 +98,34 @@ static void full_fails_its_own(struct kunit *test)
 		guest_check_byte(test, w->img, 2 * MIB + 65536, 512, 1);
 		guest_finish(test, w->img);
 	}
+}
+
+/* The bits of a large block fill several pages: one that has room is not all of them. */
+static void full_large_block(struct kunit *test)
+{
+	static const struct builder_block blocks[] = { { 2, 7, BUILDER_PLACE } };
+	static const struct builder_run runs[] = { { 2 * 131072, 8 } };
+	const u64 pos = 128 * MIB + 65536;
+	struct writer *w = writer_init(test);
+	u64 bits;
+
+	w->b.block_size = 64 * MIB;
+	w->b.disk_size = GIB;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	w->b.run = runs;
+	w->b.runs = ARRAY_SIZE(runs);
+	open_child(test, w);
+	bits = bitmap_block(w, 0) + 2 * (64 * MIB / 512 / 8);
+	KUNIT_ASSERT_EQ(test, 0, guest_clear(w->img, 9));
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX, .errnum = -ENOSPC,
+		.from = bits + 4096, .to = bits + 16384,
+	};
+	KUNIT_EXPECT_EQ(test, -ENOSPC, guest_write(w->img, pos, 512, 1));
+	memset(&w->mf->fault, 0, sizeof(w->mf->fault));
+	KUNIT_EXPECT_EQ(test, 0, guest_write(w->img, pos, 512, 1));
+	guest_finish(test, w->img);
 }
 
 /* What the guest gives back needs no more than the page that says so. */
@@ -187,6 +222,7 @@ static void full_of_nothing(struct kunit *test)
 
 static struct kunit_case image_full_cases[] = {
 	KUNIT_CASE(full_fails_its_own),
+	KUNIT_CASE(full_large_block),
 	KUNIT_CASE(full_takes_back),
 	KUNIT_CASE(full_keeps_no_pages),
 	KUNIT_CASE(full_of_nothing),

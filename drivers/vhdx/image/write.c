@@ -369,6 +369,7 @@ static enum vhdx_write_want prepare_bitmap(struct vhdx_journal *j,
 	struct vhdx_page_ref bitmap = bat_page(change->bitmap_index);
 	enum vhdx_write_want want = VHDX_WANT_NOTHING;
 	u64 entry = vhdx_block_map_entry(j->img->map, change->bitmap_index);
+	u32 i;
 
 	if (vhdx_bat_state(entry) != VHDX_BITMAP_PRESENT) {
 		if (!is_prepared(j, change, bitmap.index))
@@ -380,8 +381,9 @@ static enum vhdx_write_want prepare_bitmap(struct vhdx_journal *j,
 			want = VHDX_WANT_SPACE;
 		vhdx_pages_unreserve(j, &bitmap, 1);
 	}
-	if (!want && !is_prepared(j, change, bits_page(j, change->bits[0]).index))
-		want = VHDX_WANT_PAGE;
+	for (i = 0; !want && i < change->pinned; i++)
+		if (!is_prepared(j, change, bits_page(j, change->bits[i]).index))
+			want = VHDX_WANT_PAGE;
 	return want;
 }
 
