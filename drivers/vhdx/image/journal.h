@@ -135,6 +135,10 @@ struct vhdx_generation {
  * @commit_failed: the last one did
  * @gap_cursor: from where on gaps have not been tried, bytes
  * @gap_again: where the first one is that the host had no room for; U64_MAX: none
+ * @prepared: a bit for each MiB of pages that the host has room for; all may look
+ * @prepared_mib: of how many
+ * @prepared_page: the same for single pages of a MiB that it has none for; NULL
+ *	until there is one
  */
 struct vhdx_journal {
 	struct vhdx_image *img;
