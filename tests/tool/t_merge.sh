@@ -280,6 +280,12 @@ qemu_lets_go
 qemu_has '' c/0.vhdx
 fails 'a parent of that is written to' 75 'c/0.vhdx: cannot be merged while it is written to' merge c/3.vhdx
 qemu_lets_go
+exec 5>>c/2.vhdx
+fails 'somebody has what is merged into open for writing' 75 'c/2.vhdx: cannot be merged while it is in use' merge c/3.vhdx
+exec 5>&-
+exec 5>>c/3.vhdx
+fails 'or the image itself' 75 'c/3.vhdx: cannot be merged while it is in use' merge c/3.vhdx
+exec 5>&-
 [ "$before" = "$(sha256sum c/*)" ]
 ok 'nothing has changed' $?
 

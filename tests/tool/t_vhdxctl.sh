@@ -361,6 +361,33 @@ lock_byte 200
 fails 'it is said who has the image open' 75 "locked by QEMU's image lock: .*in process $$ " attach -r image.vhdx
 exec 5<&-
 
+# --- files that somebody has open for writing, without a lock --------------------------
+
+cp image.vhdx written.vhdx
+exec 5>>written.vhdx
+# held CODE WHAT ARG...
+held() {
+	held_code=$1 held_what=$2
+	shift 2
+	fails "who has it open may write: $*" "$held_code" \
+		"^vhdxctl: written.vhdx: $held_what: .*it is open in process $$ " "$@"
+}
+held 75 'cannot be set while it is in use' set --reset-disk-id written.vhdx
+held 75 'cannot be compacted while it is in use' compact written.vhdx
+held 75 'cannot be compacted while it is written to' compact -n written.vhdx
+held 75 'cannot be resized while it is in use' resize written.vhdx +1M
+held 1 'cannot be repaired while it is in use' check --repair=all written.vhdx
+held 75 'cannot read while it is written to' convert written.vhdx copy.vhdx
+held 2 'cannot read while it is written to' compare written.vhdx image.vhdx
+held 75 'cannot be a parent while it is written to' create --parent written.vhdx child.vhdx
+exec 5>&-
+cmp -s written.vhdx image.vhdx && [ ! -e copy.vhdx ] && [ ! -e child.vhdx ]
+ok 'nothing was changed or made' $?
+exec 5<written.vhdx
+passes 'who only reads it is in nobody'"'"'s way' '' set --reset-disk-id written.vhdx
+exec 5<&-
+rm written.vhdx
+
 # --- files that cannot be written ----------------------------------------------------
 
 cp image.vhdx ro.vhdx

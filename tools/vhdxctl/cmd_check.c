@@ -10,6 +10,8 @@
 #include "text.h"
 #include "vhdxctl.h"
 
+#define CANNOT_REPAIR	"cannot be repaired"
+
 const char *const checking_kinds[VHDX_KINDS] = {
 	[VHDX_KIND_CORRUPT] = "corrupt",
 	[VHDX_KIND_UNSUPPORTED] = "unsupported",
@@ -165,19 +167,16 @@ static bool check_file(struct checking *checking, struct posix_file *file)
 
 static int repair_file(struct posix_file *file, struct request *request)
 {
-	static const char cannot[] = "cannot be repaired";
 	struct vhdx_repair *repair = &request->repair;
 	struct vhdx_error err;
 
-	if (!repair->only_show && edit_image_lock(file, request->path, cannot))
-		return CHECKING_FAILED;
 	if (S_ISBLK(file->stat.st_mode))
 		repair->flags = VHDX_CHECK_FIXED_SIZE;
 	else
 		repair->host_bytes = (u64)file->stat.st_blocks * 512;
 	repair->punch = posix_file_takes_holes(file);
 	if (vhdx_image_repair(&file->file, repair, &err))
-		return fail(request->path, cannot, &err);
+		return fail(request->path, CANNOT_REPAIR, &err);
 	if (fstat(file->fd, &file->stat)) {
 		message_fail_errno(request->path, "cannot stat", errno);
 		return CHECKING_FAILED;
@@ -239,8 +238,12 @@ static int check_image(struct request *request)
 	int code;
 
 	image = chain_begin(&chain, request->path);
-	code = open_image_file(&image->file, request->path,
-			       writable ? OPEN_IMAGE_CHANGE : OPEN_IMAGE_READ);
+	if (writable)
+		code = edit_image_file(&image->file, request->path,
+				       CANNOT_REPAIR);
+	else
+		code = open_image_file(&image->file, request->path,
+				       OPEN_IMAGE_READ);
 	if (code) {
 		code = CHECKING_FAILED;
 		goto out;

@@ -139,17 +139,13 @@ static int own_image(struct chain_image *image)
 	struct posix_file pf;
 	int code;
 
-	code = open_image_file(&pf, image->path, OPEN_IMAGE_CHANGE);
+	code = edit_image_file(&pf, image->path, WHAT);
 	if (code)
 		return code;
-	if (pf.stat.st_dev != old->st_dev || pf.stat.st_ino != old->st_ino)
-		code = message_fail(EX_TEMPFAIL, image->path,
-				    WHAT ": it has just become another file");
-	else
-		code = edit_image_lock(&pf, image->path, WHAT);
-	if (code) {
+	if (pf.stat.st_dev != old->st_dev || pf.stat.st_ino != old->st_ino) {
 		posix_file_close(&pf);
-		return code;
+		return message_fail(EX_TEMPFAIL, image->path,
+				    WHAT ": it has just become another file");
 	}
 	vhdx_image_close(image->img);
 	image->img = NULL;

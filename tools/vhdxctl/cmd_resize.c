@@ -240,23 +240,20 @@ static int resize_file(const struct request *request)
 	struct posix_file pf;
 	int code;
 
-	code = open_image_file(&pf, request->arg, OPEN_IMAGE_CHANGE);
+	code = edit_image_file(&pf, request->arg, CANNOT);
 	if (code)
 		return code;
-	code = edit_image_lock(&pf, request->arg, CANNOT);
-	if (!code) {
-		code = source_open(&source, request->arg, &options);
-		for (size_t i = 1; !code && i < source.chain.count; i++)
-			code = open_image_lock(source.chain.image[i]->path,
-					       &source.chain.image[i]->file,
-					       "cannot be used");
-		if (!code)
-			code = layout_of_source(&layout, &source);
-		if (!code)
-			code = resize_locked(request, &pf, &source, &layout);
-		layout_free(&layout);
-		source_close(&source);
-	}
+	code = source_open(&source, request->arg, &options);
+	for (size_t i = 1; !code && i < source.chain.count; i++)
+		code = open_image_lock(source.chain.image[i]->path,
+				       &source.chain.image[i]->file,
+				       "cannot be used");
+	if (!code)
+		code = layout_of_source(&layout, &source);
+	if (!code)
+		code = resize_locked(request, &pf, &source, &layout);
+	layout_free(&layout);
+	source_close(&source);
 	posix_file_close(&pf);
 	return code;
 }

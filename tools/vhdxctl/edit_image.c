@@ -31,17 +31,21 @@ static bool is_attached(const struct stat *st)
 	return found;
 }
 
-/**
- * edit_image_lock - have a file for oneself, and let image/ change it
- * @pf: opened by open_image_file() for writing
- * @path: the same file
- * @what: what fails where somebody uses it, as in "cannot be resized"
- *
- * The lock lasts as long as the file is open.
- *
- * Return: 0, or the exit code; then the error was printed.
- */
-int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
+/* Asked before it is opened for writing here, or one would find oneself. */
+static bool has_writers(struct holders *holders, const char *path)
+{
+	struct posix_file pf;
+	bool found;
+
+	*holders = (struct holders){ };
+	if (posix_file_open(&pf, path, false))
+		return false;
+	found = holders_find_writers(holders, &pf);
+	posix_file_close(&pf);
+	return found;
+}
+
+static int lock(struct posix_file *pf, const char *path, const char *what)
 {
 	struct holders holders;
 	int ret;
@@ -57,6 +61,31 @@ int edit_image_lock(struct posix_file *pf, const char *path, const char *what)
 	}
 	posix_file_allow_writes(pf);
 	return 0;
+}
+
+/**
+ * edit_image_file - have a file for oneself, which image/ may change
+ * @pf: to fill in; closed by posix_file_close(), which unlocks it too
+ * @path: the file
+ * @what: what fails where somebody uses it, as in "cannot be resized"
+ *
+ * Return: 0, or the exit code; then the error was printed, and nothing is open.
+ */
+int edit_image_file(struct posix_file *pf, const char *path, const char *what)
+{
+	struct holders holders;
+	int code;
+
+	if (has_writers(&holders, path))
+		return fail_in_use(&holders, path, what);
+	holders_free(&holders);
+	code = open_image_file(pf, path, OPEN_IMAGE_CHANGE);
+	if (code)
+		return code;
+	code = lock(pf, path, what);
+	if (code)
+		posix_file_close(pf);
+	return code;
 }
 
 /**
@@ -84,7 +113,7 @@ int edit_image_refuse_cut(const char *path, const struct vhdx_image *img)
 
 /**
  * edit_image_load - open the image in a file that one has for oneself
- * @pf: from edit_image_lock()
+ * @pf: from edit_image_file()
  * @path: of it
  * @parent: of a differencing image, open; NULL: it is opened without, see
  *	VHDX_OPEN_EDIT
@@ -124,12 +153,10 @@ int edit_image_open(struct posix_file *pf, const char *path, const char *what,
 {
 	int code;
 
-	code = open_image_file(pf, path, OPEN_IMAGE_CHANGE);
+	code = edit_image_file(pf, path, what);
 	if (code)
 		return code;
-	code = edit_image_lock(pf, path, what);
-	if (!code)
-		code = edit_image_load(pf, path, NULL, imgp);
+	code = edit_image_load(pf, path, NULL, imgp);
 	if (code)
 		posix_file_close(pf);
 	return code;

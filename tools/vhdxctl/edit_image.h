@@ -8,7 +8,7 @@
 #include "image/image.h"
 #include "posix_file.h"
 
-int edit_image_lock(struct posix_file *pf, const char *path, const char *what);
+int edit_image_file(struct posix_file *pf, const char *path, const char *what);
 int edit_image_open(struct posix_file *pf, const char *path, const char *what,
 		    struct vhdx_image **imgp);
 int edit_image_load(struct posix_file *pf, const char *path,

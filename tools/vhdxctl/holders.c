@@ -269,6 +269,20 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
 	find_processes(holders, NULL, st);
 }
 
+/*
+ * A disk that goes by itself has its file until a moment after nobody finds it there
+ * any more. So whoever is not to be found is waited for, some seconds.
+ */
+static bool may_be_going(const struct holders *holders, int tries)
+{
+	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
+
+	if (holders->text || tries == GOING_TRIES)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
 /**
  * holders_lock_image - lock an image as image_lock() does, or find who prevents it
  * @holders: to be freed by holders_free() after -EAGAIN
@@ -276,27 +290,44 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
  * @st: of it
  * @writable: whether it will be written
  *
- * A disk that goes by itself keeps its lock until the driver has let go of the file,
- * which is a moment longer than anybody finds it there. So whoever is not to be
- * found is waited for, some seconds.
- *
  * Return: as image_lock().
  */
 int holders_lock_image(struct holders *holders, int fd, const struct stat *st,
 		       bool writable)
 {
-	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
+	int tries = 0;
+	int ret;
 
-	for (int i = 0;; i++) {
-		int ret = image_lock(fd, writable);
-
+	do {
+		ret = image_lock(fd, writable);
 		if (ret != -EAGAIN)
 			return ret;
 		holders_find_of_image(holders, st);
-		if (holders->text || i == GOING_TRIES)
-			return ret;
-		nanosleep(&pause, NULL);
-	}
+	} while (may_be_going(holders, tries++));
+	return ret;
+}
+
+/**
+ * holders_find_writers - find who has a file open for writing, locked or not
+ * @holders: to be freed by holders_free(), whatever is returned
+ * @pf: the file, which this process has open for reading only
+ *
+ * Not everybody who writes to an image knows of QEMU's locks.
+ *
+ * Return: whether somebody has; false where it cannot be found out, see
+ * posix_file_has_others().
+ */
+bool holders_find_writers(struct holders *holders, const struct posix_file *pf)
+{
+	int tries = 0;
+
+	*holders = (struct holders){ };
+	do {
+		if (!posix_file_has_others(pf, true))
+			return false;
+		holders_find_of_image(holders, &pf->stat);
+	} while (may_be_going(holders, tries++));
+	return true;
 }
 
 /**

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "port.h"
+#include "posix_file.h"
 
 /**
  * enum holder_kind - how a disk is used
@@ -57,6 +58,7 @@ void holders_find_processes(struct holders *holders, unsigned int index);
 void holders_find_of_image(struct holders *holders, const struct stat *st);
 int holders_lock_image(struct holders *holders, int fd, const struct stat *st,
 		       bool writable);
+bool holders_find_writers(struct holders *holders, const struct posix_file *pf);
 const char *holders_text(const struct holders *holders);
 void holders_free(struct holders *holders);
 

@@ -153,7 +153,7 @@ int open_image(struct posix_file *pf, const char *path,
 /**
  * open_image_lock - lock a file that is only read
  * @path: the file
- * @pf: the same, open
+ * @pf: the same, open for reading only
  * @what: what fails where somebody writes to it
  *
  * The lock lasts as long as the file is open.
@@ -169,7 +169,7 @@ int open_image_lock(const char *path, const struct posix_file *pf,
 	ret = holders_lock_image(&holders, pf->fd, &pf->stat, false);
 	if (ret && ret != -EAGAIN)
 		return message_fail_errno(path, "cannot lock", -ret);
-	if (!ret) {
+	if (!ret && !holders_find_writers(&holders, pf)) {
 		if (!open_image_is_written(&pf->stat))
 			return 0;
 		holders_find_of_image(&holders, &pf->stat);

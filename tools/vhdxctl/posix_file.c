@@ -223,18 +223,22 @@ static const struct vhdx_file_ops posix_file_write_ops = {
 	.punch = posix_file_punch,
 };
 
+/* 0: not to be found out. Where f_type is a signed int the first bit of some is its sign. */
+static u32 file_system(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) ? 0 : (u32)fs.f_type;
+}
+
 /*
  * Windows refuses an image that is a sparse file, so none is made one where it may
  * look.
  */
 static bool is_never_sparse(int fd)
 {
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs))
-		return true;
-	/* Where f_type is a signed int the first bit of some is its sign. */
-	switch ((u32)fs.f_type) {
+	switch (file_system(fd)) {
+	case 0:
 	case NTFS3_SUPER_MAGIC:
 	case SMB_SUPER_MAGIC:
 	case CIFS_SUPER_MAGIC:
@@ -307,6 +311,20 @@ bool posix_file_takes_holes(const struct posix_file *pf)
 	return S_ISREG(pf->stat.st_mode) && !pf->never_sparse;
 }
 
+/* There a lease is given to whom the server has given one, and refused to all others. */
+static bool has_leases(int fd)
+{
+	switch (file_system(fd)) {
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
+
 /**
  * posix_file_has_others - whether a file is open elsewhere too
  * @pf: open for reading only
@@ -319,6 +337,8 @@ bool posix_file_takes_holes(const struct posix_file *pf)
  */
 bool posix_file_has_others(const struct posix_file *pf, bool writers)
 {
+	if (!has_leases(pf->fd))
+		return false;
 	/* Of who opens it meanwhile a signal tells: one that does no harm. */
 	if (fcntl(pf->fd, F_SETSIG, SIGURG))
 		return false;
