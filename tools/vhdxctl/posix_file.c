@@ -11,7 +11,9 @@
 
 #include "posix_file.h"
 
-#define NTFS3_SUPER_MAGIC	0x7366746EU	/* linux/magic.h has none */
+/* linux/magic.h has none of them */
+#define NTFS3_SUPER_MAGIC	0x7366746EU
+#define NTFS_SUPER_MAGIC	0x5346544EU
 
 static struct posix_file *to_posix_file(struct vhdx_file *file)
 {
@@ -240,6 +242,7 @@ static bool is_never_sparse(int fd)
 	switch (file_system(fd)) {
 	case 0:
 	case NTFS3_SUPER_MAGIC:
+	case NTFS_SUPER_MAGIC:
 	case SMB_SUPER_MAGIC:
 	case CIFS_SUPER_MAGIC:
 	case SMB2_SUPER_MAGIC:

@@ -21,8 +21,9 @@
 
 #include "block.h"
 
-/* Its file system keeps it to itself. */
+/* Their file systems keep them to themselves. */
 #define NTFS3_MAGIC		0x7366746e
+#define NTFS_MAGIC		0x5346544e
 
 static LIST_HEAD(vhdx_backings);
 static DEFINE_MUTEX(vhdx_backings_mutex);
@@ -272,6 +273,7 @@ static bool holes_are_welcome(const struct inode *inode)
 {
 	switch (inode->i_sb->s_magic) {
 	case NTFS3_MAGIC:
+	case NTFS_MAGIC:
 	case CIFS_SUPER_MAGIC:
 	case SMB2_SUPER_MAGIC:
 	case SMB_SUPER_MAGIC:
