@@ -126,7 +126,8 @@ static int backing_flush(struct vhdx_file *file)
 /*
  * A work has the rights of the kernel: a file system over the network knows them
  * as nobody's, and a local one gives them the space that is kept for root. So
- * what changes size or space of the file is done with those of who attached it.
+ * what changes size or space of the file, or asks for it, is done with those of who
+ * attached it.
  */
 static int backing_truncate(struct file *io, u64 size)
 {
@@ -594,12 +595,13 @@ unsigned int vhdx_backing_granularity(const struct vhdx_backing *backing)
  */
 u64 vhdx_backing_used(const struct vhdx_backing *backing)
 {
+	const struct cred *saved = override_creds(backing->io->f_cred);
 	struct kstat stat;
+	int ret = vfs_getattr(&backing->io->f_path, &stat, STATX_BLOCKS,
+			      AT_STATX_SYNC_AS_STAT);
 
-	if (vfs_getattr(&backing->io->f_path, &stat, STATX_BLOCKS,
-			AT_STATX_SYNC_AS_STAT))
-		return 0;
-	return stat.blocks << SECTOR_SHIFT;
+	revert_creds(saved);
+	return ret ? 0 : stat.blocks << SECTOR_SHIFT;
 }
 
 /**

@@ -343,7 +343,7 @@ int vhdx_device_destroy(struct vhdx_device *device)
 	vhdx_requests_exit(device);
 	vhdx_shrink_remove(device);
 	vhdx_chain_close(device->image);
-	/* Last, so that who finds the number free finds all of it given up. */
+	/* Last: who finds the number free finds all of it given up but the file's end. */
 	vhdx_device_put_index(device);
 	kfree(device);
 	module_put(THIS_MODULE);
