@@ -12,6 +12,7 @@
 #include "bad_inputs.h"
 #include "guest.h"
 #include "unit_alloc.h"
+#include "writer_test.h"
 
 #define MIB	VHDX_MIB
 #define TIB	(1024 * 1024 * MIB)
@@ -288,6 +289,38 @@ static void nomem_set(struct kunit *test)
 	KUNIT_EXPECT_GT(test, n, 5);
 }
 
+/* How many allocations a first write takes, with room for so much of the BAT's MiB. */
+static long count_write(struct kunit *test, u64 room)
+{
+	static const struct builder_block blocks[] = {
+		{ 2, 6, BUILDER_PLACE },
+	};
+	struct writer *w = writer_init(test);
+
+	w->b.disk_size = 1024 * MIB;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	writer_open(test, w);
+	w->mf->fault = (struct memfile_fault){
+		.ops = MEMFILE_ALLOCATE, .times = U64_MAX, .errnum = -ENOSPC,
+		.from = w->layout.bat_offset + room,
+		.to = w->layout.bat_offset + MIB,
+	};
+	alloc_fail_at(0);
+	KUNIT_EXPECT_EQ(test, 0, guest_write(w->img, 5 * MIB, 4096, 1));
+	return alloc_count();
+}
+
+/*
+ * Here no allocation with __GFP_NOFAIL may be made to fail. A full host must not add
+ * any of another kind, for which a write would fail.
+ */
+static void nomem_full_host(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, count_write(test, 4096), count_write(test, MIB));
+}
+
 /* The empty BAT of 64 TiB takes a few MiB, whether it is a hole or written. */
 static void memory_64t(struct kunit *test)
 {
@@ -348,6 +381,7 @@ static struct kunit_case nomem_cases[] = {
 	KUNIT_CASE(nomem_create),
 	KUNIT_CASE(nomem_repair),
 	KUNIT_CASE(nomem_set),
+	KUNIT_CASE(nomem_full_host),
 	KUNIT_CASE(memory_64t),
 	KUNIT_CASE(memory_hostile),
 	{}

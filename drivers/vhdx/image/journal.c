@@ -484,23 +484,12 @@ static void fail_everything(struct vhdx_journal *j)
  */
 static int prepare_one_page(struct vhdx_journal *j, u64 page)
 {
-	unsigned long *pages = j->prepared_page;
 	int ret;
 
 	ret = vhdx_journal_allocate(j, vhdx_page_offset(j, page), PAGE_BYTES);
-	if (ret)
-		return ret;
-	if (!pages) {
-		pages = kvcalloc(DIV_ROUND_UP(j->prepared_mib * MIB_PAGES,
-					      BITS_PER_LONG),
-				 sizeof(*pages), VHDX_GFP_SIZED);
-		if (!pages)
-			return -ENOMEM;
-		/* pairs with vhdx_journal_prepared() */
-		smp_store_release(&j->prepared_page, pages);
-	}
-	pages[BIT_WORD(page)] |= BIT_MASK(page);
-	return 0;
+	if (!ret)
+		j->prepared_page[BIT_WORD(page)] |= BIT_MASK(page);
+	return ret;
 }
 
 static int prepare_page(struct vhdx_journal *j, u64 page)
@@ -751,8 +740,8 @@ static int make_pool(struct vhdx_journal *j)
  *	(on failure too: vhdx_image_close() gives it back)
  * @err: filled in on failure
  *
- * Everything that a commit needs is allocated here, so that none fails for want
- * of memory.
+ * Everything that a commit needs is allocated here, and what a full host takes, so
+ * that neither fails for want of memory.
  *
  * Context: process context, may sleep.
  * Return: 0 or -ENOMEM.
@@ -761,6 +750,7 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 {
 	u32 log_length = vhdx_image_header(img)->log_length ? : VHDX_MIB;
 	struct vhdx_journal *j;
+	u64 prepared_mib;
 	u32 i;
 
 	j = kvzalloc(sizeof(*j), GFP_KERNEL);
@@ -801,11 +791,14 @@ int vhdx_journal_create(struct vhdx_image *img, struct vhdx_error *err)
 	j->in_place = kvcalloc(j->half_length / PAGE_BYTES,
 			       sizeof(*j->in_place), GFP_KERNEL);
 	j->bat_pages = img->bat_region->length / PAGE_BYTES;
-	j->prepared_mib = j->bat_pages / MIB_PAGES + img->geometry.chunks;
-	j->prepared = kvcalloc(DIV_ROUND_UP(j->prepared_mib, BITS_PER_LONG),
+	prepared_mib = j->bat_pages / MIB_PAGES + img->geometry.chunks;
+	j->prepared = kvcalloc(DIV_ROUND_UP(prepared_mib, BITS_PER_LONG),
 			       sizeof(*j->prepared), VHDX_GFP_SIZED);
+	j->prepared_page = kvcalloc(DIV_ROUND_UP(prepared_mib * MIB_PAGES,
+						 BITS_PER_LONG),
+				    sizeof(*j->prepared_page), VHDX_GFP_SIZED);
 	if (!j->page || !j->entry || !j->snapshot || !j->log_page ||
-	    !j->in_place || !j->prepared || make_pool(j))
+	    !j->in_place || !j->prepared || !j->prepared_page || make_pool(j))
 		return vhdx_no_memory(err, "log", 0);
 	return 0;
 }

@@ -136,9 +136,7 @@ struct vhdx_generation {
  * @gap_cursor: from where on gaps have not been tried, bytes
  * @gap_again: where the first one is that the host had no room for; U64_MAX: none
  * @prepared: a bit for each MiB of pages that the host has room for; all may look
- * @prepared_mib: of how many
- * @prepared_page: the same for single pages of a MiB that it has none for; NULL
- *	until there is one
+ * @prepared_page: the same for single pages of a MiB that it has none for
  */
 struct vhdx_journal {
 	struct vhdx_image *img;
@@ -182,7 +180,6 @@ struct vhdx_journal {
 	struct vhdx_page **in_place;
 	void **pool;
 	u32 pooled;
-	u64 prepared_mib;
 	unsigned long *prepared;
 	unsigned long *prepared_page;
 };
@@ -292,13 +289,9 @@ static inline u64 vhdx_journal_step(const struct vhdx_journal *j)
 static inline bool vhdx_journal_prepared(const struct vhdx_journal *j, u64 page)
 {
 	u64 mib = page * VHDX_LOG_SECTOR_SIZE / VHDX_MIB;
-	const unsigned long *pages;
 
-	if (READ_ONCE(j->prepared[BIT_WORD(mib)]) & BIT_MASK(mib))
-		return true;
-	/* pairs with prepare_one_page() */
-	pages = smp_load_acquire(&j->prepared_page);
-	return pages && READ_ONCE(pages[BIT_WORD(page)]) & BIT_MASK(page);
+	return READ_ONCE(j->prepared[BIT_WORD(mib)]) & BIT_MASK(mib) ||
+	       READ_ONCE(j->prepared_page[BIT_WORD(page)]) & BIT_MASK(page);
 }
 
 #endif
