@@ -151,23 +151,41 @@ settle
 udevd=$(pidof systemd-udevd)
 # shellcheck disable=SC2086 # there may be workers
 kill -STOP $udevd
-vhdxctl mount disk.vhdx mnt >/tmp/err 2>&1 &
-pid=$!
-# The socket is for udev's news, the last thing before the wait.
-for _ in $(seq 100); do
-	find /proc/$pid/fd -lname 'socket:*' 2>/dev/null | grep -q . && break
-	sleep 0.1
-done
-kill -KILL $pid
-wait $pid 2>/dev/null
-[ $? = 137 ] && [ ! -s /tmp/err ]
+# waits_killed SIGNAL ARG...: the tool is waiting for udev then; sets rc
+waits_killed() {
+	killed_by=$1
+	shift
+	vhdxctl "$@" >/tmp/out 2>/tmp/err &
+	pid=$!
+	# The socket is for udev's news, the last thing before the wait.
+	for _ in $(seq 100); do
+		find /proc/$pid/fd -lname 'socket:*' 2>/dev/null | grep -q . && break
+		sleep 0.1
+	done
+	kill "-$killed_by" $pid
+	wait $pid 2>/dev/null
+	rc=$?
+}
+no_disk() {
+	for _ in $(seq 100); do
+		[ -n "$(vhdxctl list -n)" ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+waits_killed KILL mount disk.vhdx mnt
+[ $rc = 137 ] && [ ! -s /tmp/err ]
 ok 'a mount is killed while it waits for udev' $?
-for _ in $(seq 100); do
-	[ -n "$(vhdxctl list -n)" ] || break
-	sleep 0.1
-done
-[ -z "$(vhdxctl list -n)" ]
+no_disk
 ok 'and leaves no disk' $?
+for signal in HUP:129 TERM:143; do
+	waits_killed ${signal%:*} attach --id-file /run/id disk.vhdx
+	[ $rc = ${signal#*:} ] && [ ! -s /tmp/out ] && [ ! -e /run/id ] &&
+		grep -qx 'vhdxctl: disk.vhdx: interrupted: it is not attached' /tmp/err
+	ok "an attach is interrupted while it waits for udev, by ${signal%:*}" $?
+	no_disk
+	ok 'and leaves no disk' $?
+done
 attach disk.vhdx && grep -q 'udev is slow' /tmp/err
 ok 'a disk is attached though udevd does nothing' $?
 # shellcheck disable=SC2086

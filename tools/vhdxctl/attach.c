@@ -9,6 +9,7 @@
 #include "control.h"
 #include "device.h"
 #include "holders.h"
+#include "interrupt.h"
 #include "image_lock.h"
 #include "message.h"
 #include "open_image.h"
@@ -350,11 +351,15 @@ static int attach_chain(const struct attach_request *request,
 		.fds = (uintptr_t)fds,
 	};
 	u64 since = udev_now();
+	bool ready;
 	u64 cut;
 	int code;
 
 	for (size_t i = 0; i < chain->count; i++)
 		fds[i] = chain->image[i]->file.fd;
+	/* A disk that stays is one whose user has heard of it. */
+	if (!fd)
+		interrupt_watch();
 	if (ioctl(control, VHDX_CTL_ATTACH, &arg)) {
 		int errnum = errno;
 
@@ -378,7 +383,13 @@ static int attach_chain(const struct attach_request *request,
 		message_warn(request->path,
 			     "data of %llu blocks is missing, as the file, or a parent's, ends before it does: it reads as zeros",
 			     cut);
-	if (!udev_wait(*index, since))
+	ready = udev_wait(*index, since);
+	if (interrupt_came()) {
+		attach_undo(*index);
+		return message_fail(interrupt_code(), request->path,
+				    "interrupted: it is not attached");
+	}
+	if (!ready)
 		message_warn(request->path,
 			     "attached, but udev is slow: links below /dev/disk will come later");
 	return 0;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "device.h"
+#include "interrupt.h"
 #include "udev.h"
 
 /* Microseconds. */
@@ -94,7 +95,8 @@ static bool udev_is_running(struct udev *udev)
  * @index: N of vhdxN
  * @since: udev_now() from before the disk was attached
  *
- * It waits for some seconds at most, and not at all where no udevd runs.
+ * It waits for some seconds at most, until interrupt_came(), and not at all where no
+ * udevd runs.
  *
  * Return: false when udev takes longer.
  */
@@ -119,7 +121,7 @@ bool udev_wait(unsigned int index, u64 since)
 	}
 	for (;;) {
 		ready = all_ready(udev, name, since);
-		if (ready || udev_now() - begin > PATIENCE)
+		if (ready || interrupt_came() || udev_now() - begin > PATIENCE)
 			break;
 		wait_for_news(monitor);
 	}
