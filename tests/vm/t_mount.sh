@@ -219,6 +219,17 @@ passes 'read-only it is mounted' '^/dev/vhdx0p1: ntfs' mount -r ntfs.vhdx mnt
 [ "$(cat mnt/hello)" = hello ]
 ok 'and readable' $?
 umount mnt && gone ntfs.vhdx
+# Programs that look into everything that is mounted, as indexers do.
+(
+	until { sleep 4; } 3<mnt/hello; do :; done
+) 2>/dev/null &
+watcher=$!
+refuses 'a hibernated Windows, with somebody who looks into all that is mounted' 75 \
+	'Windows is hibernated on it' mount ntfs.vhdx mnt
+kill $watcher 2>/dev/null
+! grep -q " $PWD/mnt " /proc/self/mounts && gone ntfs.vhdx
+ok 'nothing stays mounted' $?
+wait $watcher 2>/dev/null
 # Who made the image may have put something there that waits for ever when it is opened.
 if [ "$VM_KERNEL" != 6.1 ]; then
 	attach ntfs.vhdx && mount -t ntfs3 "${dev}p1" mnt && rm mnt/hiberfil.sys && mkfifo mnt/hiberfil.sys && umount mnt

@@ -7,11 +7,13 @@
  */
 #include <fcntl.h>
 #include <libmount/libmount.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -249,9 +251,11 @@ static int fail_hibernated(const char *device)
 	return EX_TEMPFAIL;
 }
 
-/* Not every driver of NTFS looks for that before it writes. */
-static int refuse_hibernated(const struct request *request,
-			     struct attempt *attempt)
+/* In the exit code of the process that looks. */
+#define LOOK_HIBERNATED	254
+#define LOOK_UNKNOWN	255
+
+static int look(const struct request *request, struct attempt *attempt)
 {
 	bool hibernated;
 	int code;
@@ -259,12 +263,46 @@ static int refuse_hibernated(const struct request *request,
 	attempt->options = "ro,nosuid,nodev,noexec";
 	code = try_mount(request, attempt);
 	if (code)
-		return code;
+		return attempt->unknown ? LOOK_UNKNOWN : code;
 	hibernated = is_hibernated(request->dir);
 	if (umount2(request->dir, 0))
 		return message_fail_errno(request->dir, "cannot unmount",
 					  errno);
-	return hibernated ? fail_hibernated(attempt->device) : 0;
+	return hibernated ? LOOK_HIBERNATED : 0;
+}
+
+/*
+ * Not every driver of NTFS looks for that before it writes. It is mounted for a look
+ * where nobody else sees it: somebody who has a file of it open would keep it so.
+ */
+static int refuse_hibernated(const struct request *request,
+			     struct attempt *attempt)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		/* In a chroot it may stay visible; then it is mounted all the same. */
+		if (!unshare(CLONE_NEWNS))
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+		_exit(look(request, attempt));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return message_fail_errno(request->dir, "cannot mount there",
+					  errno);
+	if (!WIFEXITED(status))
+		return message_fail(EXIT_FAILURE, request->dir,
+				    "cannot mount there: ended by signal %d",
+				    WTERMSIG(status));
+	switch (WEXITSTATUS(status)) {
+	case LOOK_HIBERNATED:
+		return fail_hibernated(attempt->device);
+	case LOOK_UNKNOWN:
+		attempt->unknown = true;
+		return message_exit_code(ENODEV);
+	default:
+		return WEXITSTATUS(status);
+	}
 }
 
 static int mount_as(const struct request *request, struct attempt *attempt)
@@ -461,10 +499,11 @@ static int mount_image(const struct request *request)
 	code = get_disk(request, &index, &fd, &ours);
 	if (!code) {
 		code = mount_disk(request, index);
-		if (fd >= 0)
-			close(fd);
+		/* While it is open its number is nobody else's. */
 		if (code && ours)
 			attach_undo(index);
+		if (fd >= 0)
+			close(fd);
 	}
 	if (lock >= 0)
 		close(lock);
