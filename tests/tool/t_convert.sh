@@ -115,6 +115,21 @@ quiet 'sectors of 512 bytes of both kinds' convert -S 512 -P 512 raw s.vhdx
 quiet 'larger ones' convert -S 4K s.vhdx s4.vhdx
 json 'of both kinds' 'j["logical-sector-size"] == 4096 and j["physical-sector-size"] == 4096' info --json s4.vhdx
 rm -f s.vhdx s4.vhdx
+# A GPT counts sectors, and is not found where they have another size.
+truncate -s 20M gpt.raw
+echo 'label: gpt' | PATH=$PATH:/sbin:/usr/sbin sfdisk -q gpt.raw
+warned='the disk has a GPT for sectors of 512 bytes, and gets ones of 4096: its partitions will not be found'
+ctl convert -S 4K gpt.raw s4.vhdx
+[ $rc = 0 ] && [ "$(cat err)" = "vhdxctl: warning: s4.vhdx: $warned" ]
+ok 'a GPT for other sectors: a warning' $?
+ctl create -S 4K --from gpt.raw s.vhdx
+[ $rc = 0 ] && [ "$(cat err)" = "vhdxctl: warning: s.vhdx: $warned" ]
+ok 'create warns as well' $?
+rm -f s.vhdx
+quiet 'none where they are as it says again' convert -S 512 s4.vhdx s.vhdx
+quiet 'nor in a VHD, which has such ones' convert -O vhd s4.vhdx s.vhd
+quiet 'nor with -q' convert -q --force -S 4K gpt.raw s4.vhdx
+rm -f s.vhdx s4.vhdx s.vhd gpt.raw
 for block in 1M 4M; do
 	rm -f t.vhdx
 	ctl convert -t fixed -b $block raw t.vhdx
@@ -502,6 +517,10 @@ force_as() {
 if [ "$(id -u)" = 0 ]; then
 	mkdir -m 777 shared
 	nobody='setpriv --reuid=65534 --regid=65534'
+	mkdir -m 1733 box
+	$nobody --clear-groups ./vhdxctl convert raw box/a.vhdx >out 2>err && [ ! -s err ] &&
+		./vhdxctl compare -q raw box/a.vhdx
+	ok 'into a folder that may not be read' $?
 	force_as '' "of a user's program: it gives nobody's rights away" 65534:65534:755 65534:65534 6755
 	force_as '' 'keeps owner and group' 65534:65533:640 65534:65533 640
 	force_as "$nobody --groups=65533" 'keeps the group where the owner cannot be' 65534:65533:660 0:65533 660

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "layout.h"
 #include "message.h"
 #include "new_image.h"
 #include "sink.h"
 #include "source.h"
 #include "text.h"
+#include "vhd.h"
 #include "vhdxctl.h"
 
 #define VHD_UNIT	VHDX_MIB	/* Azure takes no other sizes */
@@ -134,6 +136,11 @@ static int convert(struct request *request, struct source *source)
 		code = new_image_take_sectors(&request->want, "convert", source);
 	if (!code)
 		code = choose_size(request, source, &size);
+	if (!code && !request->quiet && request->format != SOURCE_RAW)
+		code = layout_warn_sectors(source, request->to,
+					   request->format == SOURCE_VHD ?
+					   VHD_SECTOR_SIZE :
+					   (u32)request->want.logical_sector);
 	if (!code)
 		code = open_sink(request, &place, &sink, size);
 	if (!code)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "chain.h"
+#include "layout.h"
 #include "message.h"
 #include "new_image.h"
 #include "open_image.h"
@@ -159,6 +160,9 @@ static int fill_image(const struct request *request, struct place *place,
 		size = ALIGN(source->size, want.logical_sector);
 	new_image_params(&want, size, &params);
 	code = check_size(request, params.logical_sector_size);
+	if (!code)
+		code = layout_warn_sectors(source, request->path,
+					   params.logical_sector_size);
 	if (!code)
 		code = sink_open_vhdx(&sink, place, &params);
 	if (!code)

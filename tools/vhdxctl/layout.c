@@ -48,20 +48,31 @@ static int copy_range(struct source *source, int fd, u64 from, u64 to)
 	return code;
 }
 
-static int copy_ends(struct source *source, int *fd)
+/* Of the disk's start; what lies behind it reads as zeros, up to size. */
+static int copy_start(struct source *source, u64 length, u64 size, int *fd)
 {
-	u64 head = min(source->size, COPIED);
-	u64 tail = max(head, source->size - min(source->size, COPIED));
-	int code;
-
 	*fd = memfd_create("vhdxctl", MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, (off_t)source->size))
+	if (*fd < 0 || ftruncate(*fd, (off_t)size))
 		return message_fail_errno(source->path, "cannot copy its ends",
 					  errno);
-	code = copy_range(source, *fd, 0, head);
+	return copy_range(source, *fd, 0, min(source->size, length));
+}
+
+static int copy_ends(struct source *source, int *fd)
+{
+	u64 end = min(source->size, COPIED);
+	int code = copy_start(source, end, source->size, fd);
+
 	if (!code)
-		code = copy_range(source, *fd, tail, source->size);
+		code = copy_range(source, *fd,
+				  max(end, source->size - end), source->size);
 	return code;
+}
+
+static bool read_gpt_header(int fd, u32 sector, struct gpt_header *header)
+{
+	return pread(fd, header, sizeof(*header), sector) == sizeof(*header) &&
+	       le64_to_cpu(header->signature) == GPT_SIGNATURE;
 }
 
 static void find_end(struct layout *layout, blkid_partlist list)
@@ -137,8 +148,7 @@ static int probe_primary(struct layout *layout, int fd, u32 sector)
 	blkid_probe pr;
 	u64 first, last;
 
-	if (pread(fd, &header, sizeof(header), sector) != sizeof(header) ||
-	    le64_to_cpu(header.signature) != GPT_SIGNATURE)
+	if (!read_gpt_header(fd, sector, &header))
 		return 0;
 	layout->kind = LAYOUT_DAMAGED_GPT;
 	first = le64_to_cpu(header.first_usable_lba);
@@ -165,17 +175,21 @@ static int probe_primary(struct layout *layout, int fd, u32 sector)
 	return 0;
 }
 
+static u32 other_sector(u32 sector)
+{
+	return sector == 512 ? 4096 : 512;
+}
+
 /* The disk may have been copied to one with other sectors. */
 static int find_gpt(struct layout *layout, int fd, u32 sector)
 {
-	u32 other = sector == 512 ? 4096 : 512;
 	int ret;
 
 	if (layout->kind != LAYOUT_EMPTY && layout->kind != LAYOUT_DAMAGED_GPT)
 		return 0;
 	ret = probe_primary(layout, fd, sector);
 	if (!ret && !layout->gpt.sector)
-		ret = probe_primary(layout, fd, other);
+		ret = probe_primary(layout, fd, other_sector(sector));
 	return ret;
 }
 
@@ -233,6 +247,32 @@ int layout_of_device(struct layout *layout, const char *path)
 	if (!code)
 		code = layout_of_source(layout, &source);
 	source_close(&source);
+	return code;
+}
+
+/**
+ * layout_warn_sectors - say that a copy of a disk has not the sectors its GPT counts
+ * @source: open
+ * @copy: the name of the copy
+ * @sector: bytes that its sectors will have
+ *
+ * Return: 0, or the exit code; then the error was printed.
+ */
+int layout_warn_sectors(struct source *source, const char *copy, u32 sector)
+{
+	const u32 other = other_sector(sector);
+	const u64 length = 2 * max(sector, other);
+	struct gpt_header header;
+	int fd = -1;
+	int code = copy_start(source, length, length, &fd);
+
+	if (!code && !read_gpt_header(fd, sector, &header) &&
+	    read_gpt_header(fd, other, &header))
+		message_warn(copy,
+			     "the disk has a GPT for sectors of %u bytes, and gets ones of %u: its partitions will not be found",
+			     other, sector);
+	if (fd >= 0)
+		close(fd);
 	return code;
 }
 

@@ -65,6 +65,7 @@ struct layout {
 
 int layout_of_source(struct layout *layout, struct source *source);
 int layout_of_device(struct layout *layout, const char *path);
+int layout_warn_sectors(struct source *source, const char *copy, u32 sector);
 enum layout_repair layout_repair(const struct layout *layout, u64 size);
 void layout_free(struct layout *layout);
 

@@ -248,15 +248,19 @@ int place_create(struct place *place, struct posix_file *pf)
 	return place_fail(place, -ret);
 }
 
-static int sync_folder(const char *path)
+/* Where one may write but not look, all of the file system has to do. */
+static int sync_name(const struct place *place)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(place->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool all = fd < 0 && errno == EACCES;
 	int ret = 0;
 
+	if (all)
+		fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	/* Not every file system knows that of folders. */
-	if (fsync(fd) && errno != EINVAL)
+	/* Not every file system knows fsync() of folders. */
+	if (all ? syncfs(fd) : fsync(fd) && errno != EINVAL)
 		ret = -errno;
 	close(fd);
 	return ret;
@@ -306,7 +310,7 @@ int place_finish(struct place *place, bool sync)
 		return place_fail(place, -ret);
 	}
 	unfinished_file = NULL;
-	ret = sync ? sync_folder(place->folder) : 0;
+	ret = sync ? sync_name(place) : 0;
 	if (!ret)
 		return 0;
 	/* The old one is gone already; better this than none. */
