@@ -194,11 +194,13 @@ deb-check: setup
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
-# Both are asked before the first file is written.
+# Both are asked before the first file is written. The module, which may not build,
+# comes first: without one, the tool that is there stays.
 install: $(B)/vhdxctl
+	$(refuse-packaged)
 	tools/dkms check
-	$(MAKE) install-tool
 	$(MAKE) dkms-install
+	$(MAKE) install-tool
 
 # mount and systemd look for these there alone.
 HELPERS	:= $(addprefix $(DESTDIR)/usr/sbin/,mount.vhdx umount.vhdx)
@@ -217,8 +219,10 @@ TOOL_FILES := $(DESTDIR)$(PREFIX)/sbin/vhdxctl $(HELPERS) $(GENERATOR) $(SHUTDOW
 # Those that are a Debian package's.
 PACKAGED = $(if $(DESTDIR),,$(shell dpkg-query -S $(TOOL_FILES) 2>/dev/null | sed 's/.*: //'))
 
+refuse-packaged = $(if $(PACKAGED),$(error the package vhdxctl has $(firstword $(PACKAGED)): apt-get purge vhdxctl))
+
 install-tool: $(B)/vhdxctl
-	$(if $(PACKAGED),$(error the package vhdxctl has $(firstword $(PACKAGED)): apt-get purge vhdxctl))
+	$(refuse-packaged)
 	install -D -m 0755 $(B)/vhdxctl $(DESTDIR)$(PREFIX)/sbin/vhdxctl
 	install -d $(DESTDIR)/usr/sbin $(SYSTEMD)/system-generators
 	for helper in $(HELPERS) $(GENERATOR); do \
