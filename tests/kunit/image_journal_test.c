@@ -46,6 +46,25 @@ static bool log_is_clean(struct writer *w)
 	       guid_is_null(&header[1].log_guid);
 }
 
+/* LogVersion means nothing while there is no log. Then there is one, of ours. */
+static void journal_log_version(struct kunit *test)
+{
+	struct writer *w = one_open(test);
+	struct vhdx_header header;
+	u32 i;
+
+	for (i = 0; i < 2; i++)
+		w->img->headers.slot[i].log_version = 7;
+	KUNIT_ASSERT_EQ(test, 0, guest_write(w->img, 0, 4096, 1));
+	KUNIT_ASSERT_EQ(test, 0, guest_flush(w->img));
+	KUNIT_EXPECT_FALSE(test, log_is_clean(w));
+	for (i = 0; i < 2; i++) {
+		writer_header(w, i, &header);
+		KUNIT_EXPECT_EQ(test, header.log_version, VHDX_LOG_VERSION);
+	}
+	guest_finish(test, w->img);
+}
+
 /* --- generations --------------------------------------------------------------- */
 
 #define COMMITS	200
@@ -895,6 +914,7 @@ static void journal_entry_number(struct kunit *test)
 
 static struct kunit_case image_journal_cases[] = {
 	KUNIT_CASE_SLOW(journal_generations),
+	KUNIT_CASE(journal_log_version),
 	KUNIT_CASE(journal_checkpoint),
 	KUNIT_CASE(journal_joins),
 	KUNIT_CASE(journal_no_space),

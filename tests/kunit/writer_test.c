@@ -66,6 +66,7 @@ void writer_header(const struct writer *w, u32 slot, struct vhdx_header *header)
 		return;
 	memfile_read(w->mf, disk, sizeof(*disk), at);
 	header->sequence_number = le64_to_cpu(disk->sequence_number);
+	header->log_version = le16_to_cpu(disk->log_version);
 	header->file_write_guid = disk->file_write_guid;
 	header->data_write_guid = disk->data_write_guid;
 	header->log_guid = disk->log_guid;

@@ -15,6 +15,8 @@ static int write_slot(struct vhdx_journal *j, const struct vhdx_header *header)
 	int ret;
 
 	next.sequence_number = vhdx_image_header(j->img)->sequence_number + 1;
+	/* Without a log it means nothing, and may have been anything. */
+	next.log_version = VHDX_LOG_VERSION;
 	vhdx_header_encode(&next, j->entry);
 	ret = j->img->file->ops->write(j->img->file, j->entry, VHDX_HEADER_SIZE,
 				       vhdx_header_offset(slot));
