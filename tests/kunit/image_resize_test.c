@@ -337,6 +337,31 @@ static void resize_fixed_on_device(struct kunit *test)
 	guest_close(test, img);
 }
 
+/* A fixed image keeps room for the blocks that it lacks, and for no more. */
+static void resize_fixed_without_blocks(struct kunit *test)
+{
+	static const struct builder_block blocks[] = {
+		{ 0, 6, BUILDER_PLACE }, { 4, 6, BUILDER_PLACE },
+	};
+	struct writer *w = resize_init(test, &fixed_case, 6 * MIB);
+	u64 before = w->layout.blocks_offset;
+	struct vhdx_image *img;
+	struct vhdx_error err;
+
+	w->b.default_state = VHDX_PAYLOAD_ZERO;
+	w->b.block = blocks;
+	w->b.blocks = ARRAY_SIZE(blocks);
+	writer_build(test, w);
+	KUNIT_ASSERT_EQ(test, before, w->layout.blocks_offset);
+	memfile_resize(w->mf, before + 6 * MIB);
+	img = open_again(test, w);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(img, 4 * MIB, &err));
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_finish(img));
+	guest_close(test, img);
+	KUNIT_EXPECT_EQ(test, before + 4 * MIB, w->mf->size);
+	guest_check_file(test, w->mf);
+}
+
 /* Nothing of the file changes. */
 static void resize_refuses(struct kunit *test)
 {
@@ -459,6 +484,7 @@ static struct kunit_case image_resize_cases[] = {
 	KUNIT_CASE(resize_ragged_end),
 	KUNIT_CASE(resize_stale_entries),
 	KUNIT_CASE(resize_fixed_on_device),
+	KUNIT_CASE(resize_fixed_without_blocks),
 	KUNIT_CASE(resize_refuses),
 	KUNIT_CASE_PARAM_ATTR(resize_fail_each_op, failing_case_gen_params,
 			      {KUNIT_SPEED_SLOW}),

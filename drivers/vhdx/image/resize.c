@@ -38,6 +38,7 @@
  * @metadata: of the new disk
  * @geometry: likewise
  * @fresh: offset of the new blocks of a fixed image, bytes
+ * @freed: bytes of the payload blocks that a smaller disk has not
  * @page: PAGE_BYTES, to put entries together in
  */
 struct resize {
@@ -47,6 +48,7 @@ struct resize {
 	struct vhdx_metadata metadata;
 	struct vhdx_geometry geometry;
 	u64 fresh;
+	u64 freed;
 	__le64 *page;
 };
 
@@ -140,13 +142,14 @@ static int free_range(struct resize *r, u64 from, u64 to)
 
 	while ((index = vhdx_block_map_next(img->map, index)) < to) {
 		u64 entry = vhdx_block_map_entry(img->map, index);
+		bool bitmap = vhdx_bat_index_is_bitmap(&img->geometry, index);
+		u64 length = bitmap ? VHDX_MIB : 1ULL << img->geometry.block_shift;
 
-		u64 length = vhdx_bat_index_is_bitmap(&img->geometry, index) ?
-			     VHDX_MIB : 1ULL << img->geometry.block_shift;
-
-		if (vhdx_bat_entry_has_space(entry))
+		if (vhdx_bat_entry_has_space(entry)) {
 			vhdx_space_unclaim(img->space, vhdx_bat_offset(entry),
 					   length);
+			r->freed += bitmap ? 0 : length;
+		}
 		index++;
 	}
 	return 0;
@@ -337,8 +340,19 @@ static int grow(struct resize *r)
 
 /* --- shrinking ---------------------------------------------------------------------- */
 
+/* With LeaveBlocksAllocated: all of the smaller disk's blocks have room up to there. */
+static u64 new_limit(const struct resize *r)
+{
+	const struct vhdx_geometry *geo = &r->geometry;
+	u64 present = vhdx_image_allocated(r->img) - r->freed;
+	u64 end = vhdx_space_end(r->img->space);
+
+	return end + (geo->payload_blocks << geo->block_shift) - present;
+}
+
 static int shrink(struct resize *r)
 {
+	struct vhdx_journal *j = r->img->journal;
 	int ret;
 
 	ret = for_lost_entries(r, &r->geometry, clear_range);
@@ -351,8 +365,7 @@ static int shrink(struct resize *r)
 		return fail(r, ret, "BAT", r->img->bat_region->file_offset,
 			    "cannot be changed");
 	for_lost_entries(r, &r->geometry, free_range);
-	/* A fixed image is as long as its blocks, and no longer as it was. */
-	r->img->journal->cut_limit = 0;
+	j->cut_limit = min(j->cut_limit, new_limit(r));
 	return 0;
 }
 
