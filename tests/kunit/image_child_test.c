@@ -7,6 +7,7 @@
 
 #include "guest.h"
 #include "image/journal.h"
+#include "image/resize.h"
 #include "writer_test.h"
 
 #define MIB	VHDX_MIB
@@ -84,6 +85,23 @@ static void expect_headers(struct kunit *test, struct writer *w)
 static u64 count(const struct writer *w, u32 state)
 {
 	return w->img->counts.payload[state];
+}
+
+/* LeaveBlocksAllocated says nothing where there is a parent. */
+static void child_is_not_fixed(struct kunit *test)
+{
+	struct writer *w = child_init(test);
+	struct vhdx_error err;
+
+	w->b.fixed = true;
+	child_build(test, w);
+	KUNIT_EXPECT_FALSE(test, w->img->metadata.leave_blocks_allocated);
+	guest_close(test, w->img);
+	w->img = guest_open_writable(test, w->mf, w->parent);
+	KUNIT_ASSERT_EQ(test, 0, vhdx_image_resize(w->img, 65 * MIB, &err));
+	guest_finish(test, w->img);
+	child_reopen(test, w);
+	KUNIT_EXPECT_EQ(test, 0, vhdx_image_allocated(w->img));
 }
 
 /* Nothing but the sectors that were written hides the parent, stale bits or not. */
@@ -914,6 +932,7 @@ static void child_needs_parent(struct kunit *test)
 }
 
 static struct kunit_case image_child_cases[] = {
+	KUNIT_CASE(child_is_not_fixed),
 	KUNIT_CASE(child_small_write),
 	KUNIT_CASE(child_first_bitmap),
 	KUNIT_CASE(child_whole_block),

@@ -830,7 +830,7 @@ static int check_bat(struct checker *c)
 	 */
 	if (check->kind_count[VHDX_KIND_CORRUPT] ||
 	    check->kind_count[VHDX_KIND_UNSUPPORTED] ||
-	    img->metadata.leave_blocks_allocated)
+	    (img->metadata.leave_blocks_allocated && !img->metadata.has_parent))
 		return 0;
 	return check_leaks(c);
 }

@@ -123,6 +123,9 @@ int vhdx_metadata_load(struct vhdx_image *img, struct vhdx_error *err)
 	if (!ret)
 		ret = vhdx_metadata_check(&img->metadata, img->metadata_table,
 					  offset, err);
+	/* "Ignored when HasParent is set" (2.6.2.1). */
+	if (img->metadata.has_parent)
+		img->metadata.leave_blocks_allocated = false;
 	if (!ret && img->metadata.has_parent)
 		ret = load_locator(img, err);
 out:
