@@ -284,6 +284,23 @@ else
 	skip 'an image on a device of 4096-byte sectors' 'not root, or no loop devices'
 fi
 
+# Nor does a device have to be whole MiB.
+rm -f image.vhdx
+./vhdxctl create -b 1M --from raw image.vhdx 2>err >out
+truncate -s $((64 * mib + 512)) image.vhdx
+if [ "$(id -u)" = 0 ] && loop=$(losetup -f --show image.vhdx 2>err); then
+	trap 'losetup -d "$loop"; rm -rf "$work"' EXIT
+	passes 'an image on a device of more than whole MiB' '^resized from ' resize "$loop" 40M
+	passes 'it can be changed' '' set --reset-disk-id "$loop"
+	truncate -s 40M raw
+	./vhdxctl check -q "$loop" && ./vhdxctl compare --strict -q "$loop" raw
+	ok 'it is whole' $?
+	losetup -d "$loop"
+	trap 'rm -rf "$work"' EXIT
+else
+	skip 'an image on a device of more than whole MiB' 'not root, or no loop devices'
+fi
+
 # --- chains, and who uses it ----------------------------------------------------
 
 rm -f raw image.vhdx

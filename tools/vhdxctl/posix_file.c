@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "format/format.h"
 #include "posix_file.h"
 
 /* linux/magic.h has none of them */
@@ -53,6 +54,8 @@ static int posix_file_size(struct vhdx_file *file, u64 *size)
 	if (S_ISBLK(st.st_mode)) {
 		if (ioctl(fd, BLKGETSIZE64, size))
 			return -errno;
+		if (to_posix_file(file)->whole_mib)
+			*size = ALIGN_DOWN(*size, VHDX_MIB);
 	} else {
 		*size = (u64)st.st_size;
 	}
@@ -252,6 +255,14 @@ static bool is_never_sparse(int fd)
 	}
 }
 
+/* It is open. */
+static void begin(struct posix_file *pf, const struct vhdx_file_ops *ops)
+{
+	pf->file.ops = ops;
+	pf->never_sparse = is_never_sparse(pf->fd);
+	pf->whole_mib = false;
+}
+
 static bool can_hold_image(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
@@ -287,20 +298,22 @@ int posix_file_open(struct posix_file *pf, const char *path, bool writable)
 		ret = -errno;
 	else if (can_hold_image(&pf->stat))
 		ret = 0;
-	pf->never_sparse = is_never_sparse(pf->fd);
+	begin(pf, &posix_file_ops);
 	if (ret)
 		posix_file_close(pf);
-	pf->file.ops = &posix_file_ops;
 	return ret;
 }
 
 /**
  * posix_file_allow_writes - let image/ change a file
  * @pf: opened by posix_file_open() for writing too, and locked
+ *
+ * An image is whole MiB, and a device cannot become so.
  */
 void posix_file_allow_writes(struct posix_file *pf)
 {
 	pf->file.ops = &posix_file_write_ops;
+	pf->whole_mib = true;
 }
 
 /**
@@ -414,8 +427,7 @@ int posix_file_open_named(struct posix_file *pf, const char *real)
 	pf->fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
 	if (pf->fd < 0)
 		return -errno;
-	pf->never_sparse = is_never_sparse(pf->fd);
-	pf->file.ops = &posix_file_ops;
+	begin(pf, &posix_file_ops);
 	if (!fstat(pf->fd, &pf->stat) && S_ISREG(pf->stat.st_mode))
 		return 0;
 	posix_file_close(pf);
@@ -436,8 +448,7 @@ int posix_file_create(struct posix_file *pf, const char *path, mode_t mode)
 	pf->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (pf->fd < 0)
 		return -errno;
-	pf->never_sparse = is_never_sparse(pf->fd);
-	pf->file.ops = &posix_file_write_ops;
+	begin(pf, &posix_file_write_ops);
 	return 0;
 }
 
@@ -455,8 +466,7 @@ int posix_file_open_device(struct posix_file *pf, const char *path)
 	pf->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (pf->fd < 0)
 		return -errno;
-	pf->never_sparse = is_never_sparse(pf->fd);
-	pf->file.ops = &posix_file_write_ops;
+	begin(pf, &posix_file_write_ops);
 	if (fstat(pf->fd, &pf->stat))
 		ret = -errno;
 	else if (!S_ISBLK(pf->stat.st_mode))

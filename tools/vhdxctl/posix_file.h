@@ -15,12 +15,14 @@
  * @fd: its descriptor
  * @stat: as it was when opened
  * @never_sparse: the file system is one that no holes are made on
+ * @whole_mib: what a device has behind its last whole MiB is not used
  */
 struct posix_file {
 	struct vhdx_file file;
 	int fd;
 	struct stat stat;
 	bool never_sparse;
+	bool whole_mib;
 };
 
 int posix_file_open(struct posix_file *pf, const char *path, bool writable);
