@@ -351,15 +351,11 @@ static int attach_chain(const struct attach_request *request,
 		.fds = (uintptr_t)fds,
 	};
 	u64 since = udev_now();
-	bool ready;
 	u64 cut;
 	int code;
 
 	for (size_t i = 0; i < chain->count; i++)
 		fds[i] = chain->image[i]->file.fd;
-	/* A disk that stays is one whose user has heard of it. */
-	if (!fd)
-		interrupt_watch();
 	if (ioctl(control, VHDX_CTL_ATTACH, &arg)) {
 		int errnum = errno;
 
@@ -376,6 +372,9 @@ static int attach_chain(const struct attach_request *request,
 	}
 
 	*index = (unsigned int)arg.index;
+	/* The driver undoes it for who is killed before this. */
+	if (!fd)
+		interrupt_watch();
 	/* Before all that takes time: who is killed meanwhile leaves no disk. */
 	if (fd)
 		*fd = hold(*index);
@@ -383,13 +382,7 @@ static int attach_chain(const struct attach_request *request,
 		message_warn(request->path,
 			     "data of %llu blocks is missing, as the file, or a parent's, ends before it does: it reads as zeros",
 			     cut);
-	ready = udev_wait(*index, since);
-	if (interrupt_came()) {
-		attach_undo(*index);
-		return message_fail(interrupt_code(), request->path,
-				    "interrupted: it is not attached");
-	}
-	if (!ready)
+	if (!udev_wait(*index, since) && !interrupt_came())
 		message_warn(request->path,
 			     "attached, but udev is slow: links below /dev/disk will come later");
 	return 0;
@@ -399,9 +392,9 @@ static int attach_chain(const struct attach_request *request,
  * attach_image - attach an image and the parents that it names
  * @request: what is wanted
  * @index: receives N of its vhdxN
- * @fd: NULL; or, with VHDX_ATTACH_AUTOCLEAR, receives the disk, open, which goes
- *	with its last user from then on, whatever ends the program; -1: it cannot
- *	be opened
+ * @fd: NULL: from then on signals do not end the program, see interrupt_watch(); or,
+ *	with VHDX_ATTACH_AUTOCLEAR, receives the disk, open, which goes with its last
+ *	user from then on, whatever ends the program; -1: it cannot be opened
  *
  * Return: 0, or the exit code; then the error was printed, and nothing is attached.
  */

@@ -5,6 +5,7 @@
 #include "attach.h"
 #include "device.h"
 #include "id_file.h"
+#include "interrupt.h"
 #include "message.h"
 #include "text.h"
 #include "vhdxctl.h"
@@ -75,6 +76,13 @@ static int attach(const struct attach_request *request, const char *id_file)
 	if (code)
 		return code;
 	code = id_file ? id_file_write(id_file, index) : 0;
+	/* A disk that stays is one whose user has heard of it. */
+	if (!code && interrupt_came()) {
+		code = message_fail(interrupt_code(), request->path,
+				    "interrupted: it is not attached");
+		if (id_file)
+			unlink(id_file);
+	}
 	if (code) {
 		attach_undo(index);
 		return code;
