@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -278,13 +279,16 @@ static int look(const struct request *request, struct attempt *attempt)
 static int refuse_hibernated(const struct request *request,
 			     struct attempt *attempt)
 {
-	pid_t pid = fork();
 	int status;
+	pid_t pid;
 
+	/* Nor may it be as the caller has it: then there is nothing to wait for. */
+	signal(SIGCHLD, SIG_DFL);
+	pid = fork();
 	if (!pid) {
 		/* In a chroot it may stay visible; then it is mounted all the same. */
 		if (!unshare(CLONE_NEWNS))
-			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+			mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
 		_exit(look(request, attempt));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
