@@ -582,6 +582,10 @@ if [ "$(id -u)" = 0 ] && truncate -s 24M disk.img && loop=$(losetup -f --show di
 	quiet 'the same disk' compare -q --strict dev2.vhdx "$loop"
 	fails '--force of the file of a loop device' 75 'disk.img: cannot replace: it is in use' \
 		convert --force raw disk.img
+	fails 'the file of a loop device' 75 "disk.img: cannot read while it is written to: it is the file of $loop$" \
+		convert disk.img x.vhdx
+	grep -qx "hint: 'losetup -d $loop' comes first" err
+	ok 'it is said what to do' $?
 	truncate -s 25M long.raw
 	fails 'a disk that does not fit' 1 '26214400 bytes do not fit on 25165824' convert --force -O raw long.raw "$loop"
 else

@@ -372,6 +372,10 @@ held() {
 	fails "who has it open may write: $*" "$held_code" \
 		"^vhdxctl: written.vhdx: $held_what: .*it is open in process $$ " "$@"
 }
+exec 6<written.vhdx
+sleep 1000 5>&- &
+reader=$!
+exec 6<&-
 held 75 'cannot be set while it is in use' set --reset-disk-id written.vhdx
 held 75 'cannot be compacted while it is in use' compact written.vhdx
 held 75 'cannot be compacted while it is written to' compact -n written.vhdx
@@ -380,6 +384,10 @@ held 1 'cannot be repaired while it is in use' check --repair=all written.vhdx
 held 75 'cannot read while it is written to' convert written.vhdx copy.vhdx
 held 2 'cannot read while it is written to' compare written.vhdx image.vhdx
 held 75 'cannot be a parent while it is written to' create --parent written.vhdx child.vhdx
+! grep -q "process $reader " err
+ok 'who only reads it is not named' $?
+kill $reader
+wait $reader 2>/dev/null
 exec 5>&-
 cmp -s written.vhdx image.vhdx && [ ! -e copy.vhdx ] && [ ! -e child.vhdx ]
 ok 'nothing was changed or made' $?

@@ -45,7 +45,7 @@ static bool has_writers(struct holders *holders, const char *path)
 	return found;
 }
 
-static int lock(struct posix_file *pf, const char *path, const char *what)
+static int lock_file(struct posix_file *pf, const char *path, const char *what)
 {
 	struct holders holders;
 	int ret;
@@ -82,7 +82,7 @@ int edit_image_file(struct posix_file *pf, const char *path, const char *what)
 	code = open_image_file(pf, path, OPEN_IMAGE_CHANGE);
 	if (code)
 		return code;
-	code = lock(pf, path, what);
+	code = lock_file(pf, path, what);
 	if (code)
 		posix_file_close(pf);
 	return code;

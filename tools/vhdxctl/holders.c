@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <libmount/libmount.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -108,7 +110,23 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static bool process_has_open(const char *pid, const struct stat *what)
+static bool is_for_writing(const char *pid, const char *fd)
+{
+	char *path = text_printf("/proc/%s/fdinfo/%s", pid, fd);
+	FILE *file = fopen(path, "re");
+	unsigned int flags = 0;
+
+	free(path);
+	if (!file)
+		return false;
+	if (fscanf(file, "pos: %*u flags: %o", &flags) != 1)
+		flags = 0;
+	fclose(file);
+	return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static bool process_has_open(const char *pid, const struct stat *what,
+			     bool writers)
 {
 	char *path = text_printf("/proc/%s/fd", pid);
 	DIR *dir = opendir(path);
@@ -119,15 +137,16 @@ static bool process_has_open(const char *pid, const struct stat *what)
 	free(path);
 	while (dir && !found && (entry = readdir(dir)))
 		found = !fstatat(dirfd(dir), entry->d_name, &st, 0) &&
-			is_same(what, &st);
+			is_same(what, &st) &&
+			(!writers || is_for_writing(pid, entry->d_name));
 	if (dir)
 		closedir(dir);
 	return found;
 }
 
-/* disk: the name of what they have open, or NULL for an image */
+/* disk: the name of what they have open, or NULL for an image; writers: these alone */
 static void find_processes(struct holders *holders, const char *disk,
-			   const struct stat *what)
+			   const struct stat *what, bool writers)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -139,7 +158,7 @@ static void find_processes(struct holders *holders, const char *disk,
 
 		if (!isdigit((u8)entry->d_name[0]) ||
 		    atoi(entry->d_name) == getpid() ||
-		    !process_has_open(entry->d_name, what))
+		    !process_has_open(entry->d_name, what, writers))
 			continue;
 		path = text_printf("/proc/%s/comm", entry->d_name);
 		file = fopen(path, "re");
@@ -173,7 +192,7 @@ static void find_of_part(struct holders *holders, const char *name,
 		find_stacked(holders, name, sysfs);
 		return;
 	}
-	find_processes(holders, name, &node);
+	find_processes(holders, name, &node, false);
 }
 
 static void find_of_disk(struct holders *holders, unsigned int index,
@@ -248,14 +267,44 @@ static void add_disks(struct holders *holders, const char *how,
 	}
 }
 
-/**
- * holders_find_of_image - find who uses the file of an image
- * @holders: to be freed by holders_free(). Receives the disks that it is
- *	attached as or a parent of, and the processes that have it open, this one
- *	left out. Costs a look at every process.
- * @st: the image's file
- */
-void holders_find_of_image(struct holders *holders, const struct stat *st)
+static bool is_loop_that_writes(const char *device, const struct stat *what)
+{
+	struct loop_info64 info;
+	bool found;
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	found = !ioctl(fd, LOOP_GET_STATUS64, &info) &&
+		!(info.lo_flags & LO_FLAGS_READ_ONLY) &&
+		info.lo_device == what->st_dev && info.lo_inode == what->st_ino;
+	close(fd);
+	return found;
+}
+
+static void find_loops(struct holders *holders, const struct stat *what)
+{
+	DIR *dir = opendir("/sys/block");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char *device = text_printf("/dev/%s", entry->d_name);
+
+		if (!strncmp(entry->d_name, "loop", 4) &&
+		    is_loop_that_writes(device, what)) {
+			add(holders, text_printf("it is the file of %s", device));
+			if (!holders->command)
+				holders->command = text_printf("losetup -d %s",
+							       device);
+		}
+		free(device);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void find_of_image(struct holders *holders, const struct stat *st,
+			  bool writers)
 {
 	struct device_list disks;
 
@@ -266,7 +315,20 @@ void holders_find_of_image(struct holders *holders, const struct stat *st)
 	device_list_of_parent(&disks, st);
 	add_disks(holders, "it is a parent of", &disks);
 	device_list_free(&disks);
-	find_processes(holders, NULL, st);
+	find_loops(holders, st);
+	find_processes(holders, NULL, st, writers);
+}
+
+/**
+ * holders_find_of_image - find who uses the file of an image
+ * @holders: to be freed by holders_free(). Receives the disks that it is
+ *	attached as or a parent of, the loop devices that may write to it, and the
+ *	processes that have it open, this one left out. Costs a look at every process.
+ * @st: the image's file
+ */
+void holders_find_of_image(struct holders *holders, const struct stat *st)
+{
+	find_of_image(holders, st, false);
 }
 
 /*
@@ -325,7 +387,7 @@ bool holders_find_writers(struct holders *holders, const struct posix_file *pf)
 	do {
 		if (!posix_file_has_others(pf, true))
 			return false;
-		holders_find_of_image(holders, &pf->stat);
+		find_of_image(holders, &pf->stat, true);
 	} while (may_be_going(holders, tries++));
 	return true;
 }
