@@ -256,7 +256,8 @@ static int sync_name(const struct place *place)
 	int ret = 0;
 
 	if (all)
-		fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		fd = open(place->path,
+			  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	/* Not every file system knows fsync() of folders. */
