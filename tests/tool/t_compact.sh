@@ -114,6 +114,10 @@ for magic in 7366746e 5346544e; do
 	./vhdxctl compact -q a.vhdx && has_holes a.vhdx &&
 		on_ntfs compact -q b.vhdx && ! has_holes b.vhdx && reads_as b.vhdx raw
 	ok "no zeros of a moved block become a hole on NTFS, $magic" $?
+	on_ntfs create -s 40M c.vhdx && ! has_holes c.vhdx && on_ntfs convert -q raw d.vhdx && ! has_holes d.vhdx &&
+		reads_as d.vhdx raw
+	ok "nor has a new image one, $magic" $?
+	rm -f c.vhdx d.vhdx
 done
 mkvhdx --size 16M --block 1M --blocks 0,1,2,3,12,13,14,15 --shuffle --seed 6 --data 0 s.vhdx
 cp --sparse=never s.vhdx a.vhdx

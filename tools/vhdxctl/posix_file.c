@@ -138,11 +138,6 @@ static int posix_file_flush(struct vhdx_file *file)
 	return fsync(to_posix_file(file)->fd) ? -errno : 0;
 }
 
-static int posix_file_resize(struct vhdx_file *file, u64 size)
-{
-	return ftruncate(to_posix_file(file)->fd, (off_t)size) ? -errno : 0;
-}
-
 static int write_zeros(struct vhdx_file *file, u64 offset, u64 len)
 {
 	static const u8 zeros[1 << 16];
@@ -194,6 +189,11 @@ static int posix_file_zero(struct vhdx_file *file, u64 offset, u64 len,
 	return ret;
 }
 
+static int set_size(int fd, off_t size)
+{
+	return ftruncate(fd, size) ? -errno : 0;
+}
+
 static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
 {
 	int fd = to_posix_file(file)->fd;
@@ -205,8 +205,24 @@ static int posix_file_allocate(struct vhdx_file *file, u64 offset, u64 len)
 	ret = do_fallocate(file, 0, offset, len);
 	/* What ran out of space half way has made the file longer, and keeps it. */
 	if (ret && offset + len > (u64)st.st_size)
-		posix_file_resize(file, (u64)st.st_size);
+		set_size(fd, st.st_size);
 	return ret;
+}
+
+/* Some of these file systems make a sparse file of one that becomes longer. */
+static int posix_file_resize(struct vhdx_file *file, u64 size)
+{
+	struct posix_file *pf = to_posix_file(file);
+	struct stat st;
+	int ret;
+
+	if (pf->never_sparse && !fstat(pf->fd, &st) && size > (u64)st.st_size) {
+		ret = posix_file_allocate(file, (u64)st.st_size,
+					  size - (u64)st.st_size);
+		if (ret != -EOPNOTSUPP)
+			return ret;
+	}
+	return set_size(pf->fd, (off_t)size);
 }
 
 static const struct vhdx_file_ops posix_file_ops = {
