@@ -18,8 +18,9 @@ cd /scratch || exit 1
 raw=/scratch/disk.raw
 ops=20
 on_server=no
+whole=no
 mkdir -p host lower served mnt
-modprobe -aq xfs btrfs vfat ntfs3 fuse overlay
+modprobe -aq xfs btrfs vfat ntfs3 ntfs fuse overlay
 make_host 320
 
 # images NAME: an image and a child of it
@@ -29,6 +30,10 @@ images() {
 	vhdxctl create -s 40M -b 1M $image >/tmp/err 2>&1
 	ok "$1: create" $?
 	mixed "$1" 3 others
+	if [ $whole = yes ]; then
+		[ $(($(stat -c '%b * %B' $image))) -ge "$(stat -c %s $image)" ]
+		ok "$1: no sparse file" $?
+	fi
 	vhdxctl create --parent $image host/child.vhdx >/tmp/err 2>&1
 	ok "$1: create --parent" $?
 	image=host/child.vhdx
@@ -92,12 +97,23 @@ on 'tmpfs' mount -t tmpfs -o size=300M none host
 mkfs.vfat "$host" >/tmp/err 2>&1
 on 'FAT' mount -t vfat "$host" host
 
+# Windows refuses an image that is a sparse file.
+whole=yes
 if knows ntfs3; then
 	mkntfs -qQF "$host" >/tmp/err 2>&1
 	on 'NTFS' mount -t ntfs3 "$host" host
 else
 	skip 'NTFS' 'not with this kernel'
 fi
+
+# Newer kernels have another one.
+if knows ntfs && [ -d /sys/module/ntfs ]; then
+	mkntfs -qQF "$host" >/tmp/err 2>&1
+	on 'NTFS, the other driver' mount -i -t ntfs "$host" host
+else
+	skip 'NTFS, the other driver' 'not with this kernel'
+fi
+whole=no
 
 mkntfs -qQF "$host" >/tmp/err 2>&1
 on 'NTFS-3G' ntfs-3g "$host" host
