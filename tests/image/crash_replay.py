@@ -24,7 +24,6 @@ import fcntl
 import itertools
 import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
@@ -41,7 +40,6 @@ IN_PAGE = PAGE // SECTOR
 ZERO_SECTOR = bytes(SECTOR)
 ZERO_MIB = bytes(MIB)
 MAX_SHOWN = 5
-SEVEN_ZIP = shutil.which('7zz') or '7z'
 
 results = {'n': 0, 'bad': 0}
 
@@ -381,7 +379,7 @@ def ask_qemu(verdict, disk, expected, image):
 
 def extract(expected, image):
     """-> could it open it?, what differs"""
-    with subprocess.Popen([SEVEN_ZIP, 'x', '-so', '-tvhdx', image],
+    with subprocess.Popen(['7zz', 'x', '-so', '-tvhdx', image],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, bufsize=0, pipesize=MIB) as child:
         chunks = chunks_of(child.stdout)

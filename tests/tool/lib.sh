@@ -10,6 +10,7 @@ if [ -z "${VHDXCTL-}" ]; then
 	make -s -C "$top" build/vhdxctl-asan >&2 || exit 1
 	VHDXCTL=$top/build/vhdxctl-asan
 fi
+umask 022
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Others than root look into it too.

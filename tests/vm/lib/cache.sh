@@ -10,6 +10,17 @@ CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vhdx-linux
 say() { echo "${0##*/}: $*" >&2; }
 die() { say "$@"; exit 123; }
 
+# plain PATH: what QEMU and kbuild take
+plain() {
+	case $1 in *[[:space:],]*) die "$1: no blanks and commas in its path, please" ;; esac
+}
+plain "$CACHE"
+
+# What apt says is read here, and what is made is for others as well.
+export LC_ALL=C.UTF-8
+umask 022
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
 # shell_quote STRING: as one word for eval
 shell_quote() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 

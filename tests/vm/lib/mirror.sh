@@ -12,6 +12,21 @@ apt_targets() {
 		'Component: main' "Codename: $1" "Architecture: $(dpkg --print-architecture)"
 }
 
+# repository LINES: where those are from; the first of a list of mirrors, which other
+# programs do not know
+repository() {
+	local uri
+	uri=$(apt_field "$1" Repo-URI)
+	case $uri in
+	mirror+file:*)
+		uri=${uri#mirror+file:}
+		uri=${uri%/}
+		uri=$(grep -m 1 -oE '^[a-z]+:[^[:space:]]+' "$uri") || true
+		;;
+	esac
+	echo "$uri"
+}
+
 # find_mirror: sets suite to this machine's own release, mirror to where apt gets
 # it from, neither updates nor security, and keyring to what that is signed with;
 # security_mirror is empty where apt has none.
@@ -21,9 +36,9 @@ find_mirror() {
 	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	targets=$(apt_targets "$suite")
 	[ -n "$targets" ] || die "apt has no list of $suite's main archive (apt-get update?)"
-	mirror=$(apt_field "$targets" Repo-URI)
+	mirror=$(repository "$targets")
 	entry=$(apt_field "$targets" Sourcesentry)
-	security_mirror=$(apt_field "$(apt_targets "$suite-security")" Repo-URI)
+	security_mirror=$(repository "$(apt_targets "$suite-security")")
 	keyring=
 	while read -r file; do
 		[ ! -r "$file" ] || [ -n "$keyring" ] || keyring=$file
