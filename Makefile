@@ -134,6 +134,10 @@ $(B)/mutants/%.o: $(B)/mutants/stamp
 $(B)/rawctl: $(call obj,obj,tests/vm/rawctl.c)
 	$(CC) $(CFLAGS) -o $@ $^
 
+# Of x86 alone.
+$(B)/tsc: $(call obj,obj,tests/vm/tsc.c)
+	$(CC) $(CFLAGS) -o $@ $^
+
 $(B)/powercut: $(call obj,obj,$(wildcard tests/vm/powercut/*.c) \
 		tests/kunit/builder.c)
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
