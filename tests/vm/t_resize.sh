@@ -113,6 +113,24 @@ attach $image && resize "$dev" 40M && yes fixed | head -c 40M | dd of="$dev" bs=
 	dd if="$dev" of=$raw bs=1M iflag=direct status=none && detach && is_clean $image && agree $image $raw
 ok 'a fixed image grows' $?
 
+# --- a smaller disk, with what is said then ----------------------------------------------
+
+new_image $image 64M
+attach $image && printf 'label: gpt\nsize=24M\n' | sfdisk -q "$dev" 2>/tmp/err && mke2fs -q -t ext4 "${dev}p1" 2>/tmp/err &&
+	mount "${dev}p1" mnt && yes kept | head -c 8M >mnt/file && umount mnt && detach
+ok 'a file system in a partition' $?
+vhdxctl resize --shrink --minimum $image >/tmp/out 2>/tmp/err && grep -q "'sgdisk -e DEVICE'" /tmp/out &&
+	[ "$(vhdxctl info --json $image | jq '."virtual-size"')" -lt $((27 << 20)) ]
+ok 'as small as the partition allows' $?
+attach $image && [ ! -e "${dev}p1" ]
+ok 'the kernel does not find it there' $?
+sgdisk -e "$dev" >/tmp/err 2>&1 && blockdev --rereadpt "$dev" 2>/tmp/err
+mount "${dev}p1" mnt && [ "$(yes kept | head -c 8M | sha256sum)" = "$(sha256sum <mnt/file)" ]
+ok 'after sgdisk it does, and all is there' $?
+echo on >mnt/new && umount mnt && e2fsck -fn "${dev}p1" >/tmp/err 2>&1 && sfdisk -V "$dev" >/tmp/err 2>&1 &&
+	detach && is_clean $image && vhdxctl check -q $image
+ok 'it is written to, whole and clean' $?
+
 # --- what is refused --------------------------------------------------------------------
 
 new_image $image 32M
