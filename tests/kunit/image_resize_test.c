@@ -342,6 +342,7 @@ static void resize_fixed_without_blocks(struct kunit *test)
 {
 	static const struct builder_block blocks[] = {
 		{ 0, 6, BUILDER_PLACE }, { 4, 6, BUILDER_PLACE },
+		{ 5, 3, BUILDER_PLACE },
 	};
 	struct writer *w = resize_init(test, &fixed_case, 6 * MIB);
 	u64 before = w->layout.blocks_offset;

@@ -38,7 +38,7 @@
  * @metadata: of the new disk
  * @geometry: likewise
  * @fresh: offset of the new blocks of a fixed image, bytes
- * @freed: bytes of the payload blocks that a smaller disk has not
+ * @freed: bytes of the payload blocks with data that a smaller disk has not
  * @page: PAGE_BYTES, to put entries together in
  */
 struct resize {
@@ -148,7 +148,9 @@ static int free_range(struct resize *r, u64 from, u64 to)
 		if (vhdx_bat_entry_has_space(entry)) {
 			vhdx_space_unclaim(img->space, vhdx_bat_offset(entry),
 					   length);
-			r->freed += bitmap ? 0 : length;
+			if (!bitmap && vhdx_bat_state(entry) >=
+				       VHDX_PAYLOAD_FULLY_PRESENT)
+				r->freed += length;
 		}
 		index++;
 	}
