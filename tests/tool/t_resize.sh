@@ -265,6 +265,24 @@ else
 	skip 'a full host' 'cannot mount'
 fi
 
+# on_device NAME SIZE [OPTION...]: image.vhdx grows to that on a loop device with these
+on_device() {
+	device=$1 grown=$2
+	shift 2
+	if [ "$(id -u)" != 0 ] || ! loop=$(losetup "$@" -f --show image.vhdx 2>err); then
+		skip "an image on a device $device" 'not root, or no loop devices'
+		return
+	fi
+	trap 'losetup -d "$loop"; rm -rf "$work"' EXIT
+	passes "an image on a device $device" '^resized from ' resize "$loop" "$grown"
+	passes "$device: it can be changed" '' set --reset-disk-id "$loop"
+	truncate -s "$grown" raw
+	./vhdxctl check -q "$loop" && ./vhdxctl compare --strict -q "$loop" raw
+	ok "$device: it is whole, and what is new reads as zeros" $?
+	losetup -d "$loop"
+	trap 'rm -rf "$work"' EXIT
+}
+
 # A device of 4096-byte sectors zeros no part of one, and the disk ends inside one.
 rm -f raw image.vhdx
 noise 9 5 >raw
@@ -272,34 +290,13 @@ truncate -s $((16 * mib)) raw
 noise 9 1 | head -c 512 >>raw
 ./vhdxctl create -b 2M --from raw image.vhdx 2>err >out
 truncate -s 64M image.vhdx
-if [ "$(id -u)" = 0 ] && loop=$(losetup -b 4096 -f --show image.vhdx 2>err); then
-	trap 'losetup -d "$loop"; rm -rf "$work"' EXIT
-	passes 'an image on a device of 4096-byte sectors' '^resized from ' resize "$loop" 32M
-	truncate -s 32M raw
-	./vhdxctl check -q "$loop" && ./vhdxctl compare --strict -q "$loop" raw
-	ok 'and what is new reads as zeros' $?
-	losetup -d "$loop"
-	trap 'rm -rf "$work"' EXIT
-else
-	skip 'an image on a device of 4096-byte sectors' 'not root, or no loop devices'
-fi
+on_device 'of 4096-byte sectors' 32M -b 4096
 
 # Nor does a device have to be whole MiB.
 rm -f image.vhdx
 ./vhdxctl create -b 1M --from raw image.vhdx 2>err >out
 truncate -s $((64 * mib + 512)) image.vhdx
-if [ "$(id -u)" = 0 ] && loop=$(losetup -f --show image.vhdx 2>err); then
-	trap 'losetup -d "$loop"; rm -rf "$work"' EXIT
-	passes 'an image on a device of more than whole MiB' '^resized from ' resize "$loop" 40M
-	passes 'it can be changed' '' set --reset-disk-id "$loop"
-	truncate -s 40M raw
-	./vhdxctl check -q "$loop" && ./vhdxctl compare --strict -q "$loop" raw
-	ok 'it is whole' $?
-	losetup -d "$loop"
-	trap 'rm -rf "$work"' EXIT
-else
-	skip 'an image on a device of more than whole MiB' 'not root, or no loop devices'
-fi
+on_device 'of more than whole MiB' 40M
 
 # --- chains, and who uses it ----------------------------------------------------
 
