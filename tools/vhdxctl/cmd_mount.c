@@ -282,7 +282,7 @@ static int refuse_hibernated(const struct request *request,
 	int status;
 	pid_t pid;
 
-	/* Nor may it be as the caller has it: then there is nothing to wait for. */
+	/* Who called this may ignore it, and then no child can be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	pid = fork();
 	if (!pid) {
