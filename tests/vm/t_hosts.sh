@@ -6,7 +6,7 @@
 # and in a child too, and the file system has nothing to complain of. Prints TAP.
 # long: 6.12
 # also: 6.1
-# vm: -m 640
+# vm: -m 640 -x build/mkvhdx
 set -u
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
@@ -33,6 +33,11 @@ images() {
 	if [ $whole = yes ]; then
 		[ $(($(stat -c '%b * %B' $image))) -ge "$(stat -c %s $image)" ]
 		ok "$1: no sparse file" $?
+		mkvhdx --bad log-shorter-than-last row && cat row >host/short.vhdx && attach host/short.vhdx && detach &&
+			[ "$(stat -c %s host/short.vhdx)" -gt "$(stat -c %s row)" ] &&
+			[ $(($(stat -c '%b * %B' host/short.vhdx))) -ge "$(stat -c %s host/short.vhdx)" ]
+		ok "$1: nor one that a log makes longer" $?
+		rm -f row host/short.vhdx
 	fi
 	vhdxctl create --parent $image host/child.vhdx >/tmp/err 2>&1
 	ok "$1: create --parent" $?

@@ -147,15 +147,6 @@ static int backing_fallocate(struct file *io, int mode, u64 offset, u64 len)
 	return ret;
 }
 
-static int backing_resize(struct vhdx_file *file, u64 size)
-{
-	struct file *io = backing_io(file);
-
-	if (S_ISBLK(io_inode(io)->i_mode))
-		return size > i_size_read(io_inode(io)) ? -ENOSPC : -EOPNOTSUPP;
-	return backing_truncate(io, size);
-}
-
 /*
  * Past the page cache, which knows nothing of a direct write that is under way to
  * another sector of the same page: its old data would come after it.
@@ -231,6 +222,20 @@ static int backing_allocate(struct vhdx_file *file, u64 offset, u64 len)
 	if (ret && i_size_read(io_inode(io)) > size)
 		backing_truncate(io, size);
 	return ret;
+}
+
+/* Some file systems where holes are unwelcome make one of what a file becomes longer by. */
+static int backing_resize(struct vhdx_file *file, u64 size)
+{
+	struct file *io = backing_io(file);
+	u64 old = i_size_read(io_inode(io));
+	int ret = -EOPNOTSUPP;
+
+	if (S_ISBLK(io_inode(io)->i_mode))
+		return size > old ? -ENOSPC : -EOPNOTSUPP;
+	if (size > old && !to_backing(file)->can_punch)
+		ret = backing_allocate(file, old, size - old);
+	return ret == -EOPNOTSUPP ? backing_truncate(io, size) : ret;
 }
 
 static int backing_punch(struct vhdx_file *file, u64 offset, u64 len)
