@@ -111,8 +111,11 @@ static int make_room(struct sink *sink)
 	struct vhdx_file *file = file_of(sink);
 	int ret;
 
-	if (!sink->fixed)
+	/* Of all formats raw alone. Windows, which refuses images with holes, has none. */
+	if (!sink->fixed) {
+		sink->file.never_sparse = false;
 		return file->ops->resize(file, sink->size);
+	}
 	ret = file->ops->allocate(file, 0, sink->size);
 	return ret == -EOPNOTSUPP ? write_zeros(sink, sink->size, 0) : ret;
 }
