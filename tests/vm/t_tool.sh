@@ -216,6 +216,24 @@ unshare -m sh -c 'mkdir -p /tmp/dev && mount -t tmpfs dev /tmp/dev && cp -a /dev
 rc=$?
 [ "$rc" = 0 ] && [ "$(cat out)" = /dev/vhdx2 ] && grep -q '^vhdxctl: warning: c.vhdx: attached, but there is no /dev/vhdx2$' err
 ok 'attach without devtmpfs says so' $?
+vhdxctl detach vhdx2 && vhdxctl list -n >before
+# unheard NAME REASON COMMAND...: the name of the disk goes nowhere
+unheard() {
+	unheard_name=$1 unheard_reason=$2
+	shift 2
+	"$@" 2>err
+	rc=$?
+	: >out
+	[ "$rc" = 1 ] && grep -q "write error: $unheard_reason" err && vhdxctl list -n | cmp - before
+	ok "attach that nobody hears of leaves no disk: $unheard_name" $?
+}
+unheard 'a full disk' 'No space left' sh -c 'exec vhdxctl attach -r c.vhdx >/dev/full'
+unheard 'a pipe that nobody reads' 'Broken pipe' python3 -c '
+import os, subprocess, sys
+reader, writer = os.pipe()
+os.close(reader)
+sys.exit(subprocess.run(["vhdxctl", "attach", "-r", "c.vhdx"], stdout=writer).returncode)'
+prints 'attach that is heard of' /dev/vhdx2 attach -r c.vhdx
 prints 'detach does not need the node' '' detach vhdx2
 # shellcheck disable=SC2016 # for the other shell
 unshare -m sh -c 'mount --bind /dev/null /dev/vhdx-control && vhdxctl attach -r c.vhdx' >out 2>err

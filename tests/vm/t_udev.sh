@@ -151,10 +151,8 @@ settle
 udevd=$(pidof systemd-udevd)
 # shellcheck disable=SC2086 # there may be workers
 kill -STOP $udevd
-# waits_killed SIGNAL ARG...: the tool is waiting for udev then; sets rc
-waits_killed() {
-	killed_by=$1
-	shift
+# waits ARG...: the tool, in the background; it is waiting for udev then
+waits() {
 	vhdxctl "$@" >/tmp/out 2>/tmp/err &
 	pid=$!
 	# The socket is for udev's news, the last thing before the wait.
@@ -162,9 +160,18 @@ waits_killed() {
 		find /proc/$pid/fd -lname 'socket:*' 2>/dev/null | grep -q . && break
 		sleep 0.1
 	done
-	kill "-$killed_by" $pid
+}
+# killed SIGNAL: sets rc
+killed() {
+	kill "-$1" $pid
 	wait $pid 2>/dev/null
 	rc=$?
+}
+waits_killed() {
+	killed_by=$1
+	shift
+	waits "$@"
+	killed "$killed_by"
 }
 no_disk() {
 	for _ in $(seq 100); do
@@ -186,6 +193,19 @@ for signal in HUP:129 TERM:143; do
 	no_disk
 	ok 'and leaves no disk' $?
 done
+waits_killed TERM attach --id-file /dev/null disk.vhdx
+[ $rc = 143 ] && [ -c /dev/null ]
+ok 'and leaves what is no file, but was named as the one for the id' $?
+no_disk
+waits attach disk.vhdx
+exec 3</dev/vhdx0
+killed TERM
+[ $rc = 143 ] && grep -qx 'vhdxctl: disk.vhdx: interrupted: it is attached until its last user closes it' /tmp/err &&
+	[ -n "$(vhdxctl list -n)" ]
+ok 'an attach is interrupted, and somebody else has the disk' $?
+exec 3<&-
+no_disk
+ok 'it goes with him' $?
 attach disk.vhdx && grep -q 'udev is slow' /tmp/err
 ok 'a disk is attached though udevd does nothing' $?
 # shellcheck disable=SC2086

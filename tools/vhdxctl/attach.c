@@ -340,7 +340,7 @@ static int hold(unsigned int index)
 
 static int attach_chain(const struct attach_request *request,
 			const struct chain *chain, int control,
-			unsigned int *index, int *fd)
+			struct disk_id *id, int *fd)
 {
 	__s32 fds[CHAIN_MAX_IMAGES];
 	struct vhdx_ctl_attach arg = {
@@ -371,18 +371,18 @@ static int attach_chain(const struct attach_request *request,
 		return code;
 	}
 
-	*index = (unsigned int)arg.index;
 	/* The driver undoes it for who is killed before this. */
 	if (!fd)
 		interrupt_watch();
+	*id = disk_id_get((unsigned int)arg.index);
 	/* Before all that takes time: who is killed meanwhile leaves no disk. */
 	if (fd)
-		*fd = hold(*index);
-	if (device_attr_u64(*index, "vhdx/cut_blocks", &cut) && cut)
+		*fd = hold(id->index);
+	if (device_attr_u64(id->index, "vhdx/cut_blocks", &cut) && cut)
 		message_warn(request->path,
 			     "data of %llu blocks is missing, as the file, or a parent's, ends before it does: it reads as zeros",
 			     cut);
-	if (!udev_wait(*index, since) && !interrupt_came())
+	if (!udev_wait(id->index, since) && !interrupt_came())
 		message_warn(request->path,
 			     "attached, but udev is slow: links below /dev/disk will come later");
 	return 0;
@@ -391,14 +391,14 @@ static int attach_chain(const struct attach_request *request,
 /**
  * attach_image - attach an image and the parents that it names
  * @request: what is wanted
- * @index: receives N of its vhdxN
+ * @id: receives which disk it is
  * @fd: NULL: from then on signals do not end the program, see interrupt_watch(); or,
  *	with VHDX_ATTACH_AUTOCLEAR, receives the disk, open, which goes with its last
  *	user from then on, whatever ends the program; -1: it cannot be opened
  *
  * Return: 0, or the exit code; then the error was printed, and nothing is attached.
  */
-int attach_image(const struct attach_request *request, unsigned int *index,
+int attach_image(const struct attach_request *request, struct disk_id *id,
 		 int *fd)
 {
 	struct chain_image *image;
@@ -420,7 +420,7 @@ int attach_image(const struct attach_request *request, unsigned int *index,
 		goto out;
 	code = control_check(control, request->path, request->flags);
 	if (!code)
-		code = attach_chain(request, &chain, control, index, fd);
+		code = attach_chain(request, &chain, control, id, fd);
 	close(control);
 out:
 	chain_end(&chain);
@@ -429,25 +429,30 @@ out:
 
 /**
  * attach_undo - detach a disk that was attached in vain
- * @index: N of vhdxN
+ * @id: the disk
  *
  * Who looks into it just now, as udev does, is the last to use it.
+ *
+ * Return: whether it is gone already.
  */
-void attach_undo(unsigned int index)
+bool attach_undo(const struct disk_id *id)
 {
 	struct vhdx_ctl_detach arg = {
 		.size = sizeof(arg),
 		.flags = VHDX_DETACH_LAZY,
-		.index = (__s32)index,
+		.index = (__s32)id->index,
 	};
 	int control;
 
-	if (control_open(NULL, false, &control))
-		return;
 	/* With autoclear it may have gone by itself, or be about to. */
+	if (!disk_id_is_attached(id))
+		return true;
+	if (control_open(NULL, false, &control))
+		return false;
 	if (ioctl(control, VHDX_CTL_DETACH, &arg) && errno != ENXIO &&
 	    errno != EBUSY)
 		message_warn(NULL, "cannot detach it again: %s",
 			     strerror(errno));
 	close(control);
+	return !disk_id_is_attached(id);
 }

@@ -8,6 +8,7 @@
 #include <getopt.h>
 
 #include "chain.h"
+#include "disk_id.h"
 #include "port.h"
 
 /**
@@ -37,8 +38,8 @@ int attach_take_words(struct attach_request *request, const char *where,
 		      const char *name, const char *value);
 int attach_check_options(const struct attach_request *request,
 			 const char *where, const char *read_only);
-int attach_image(const struct attach_request *request, unsigned int *index,
+int attach_image(const struct attach_request *request, struct disk_id *id,
 		 int *fd);
-void attach_undo(unsigned int index);
+bool attach_undo(const struct disk_id *id);
 
 #endif

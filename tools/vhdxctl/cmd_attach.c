@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -67,33 +69,56 @@ static int parse(struct attach_request *request, const char **id_file,
 	return 0;
 }
 
+/* Says the name. A disk that stays is one whose user has heard of it. */
+static int say(const char *device)
+{
+	signal(SIGPIPE, SIG_IGN);
+	puts(device);
+	if (!fflush(stdout))
+		return 0;
+	message_fail(EXIT_FAILURE, NULL, "write error: %s", strerror(errno));
+	/* Once is enough. */
+	clearerr(stdout);
+	return EXIT_FAILURE;
+}
+
+static void give_up(const char *path, const struct disk_id *id)
+{
+	bool gone = attach_undo(id);
+
+	if (interrupt_came())
+		message_fail(interrupt_code(), path, gone ?
+			     "interrupted: it is not attached" :
+			     "interrupted: it is attached until its last user closes it");
+	else if (!gone)
+		message_warn(path, "it is attached until its last user closes it");
+}
+
 static int attach(const struct attach_request *request, const char *id_file)
 {
-	unsigned int index;
-	int code = attach_image(request, &index, NULL);
+	struct disk_id id;
+	int code = attach_image(request, &id, NULL);
 	char *device;
 
 	if (code)
 		return code;
-	code = id_file ? id_file_write(id_file, index) : 0;
-	/* A disk that stays is one whose user has heard of it. */
-	if (!code && interrupt_came()) {
-		code = message_fail(interrupt_code(), request->path,
-				    "interrupted: it is not attached");
-		if (id_file)
-			unlink(id_file);
+	device = device_path(id.index);
+	code = id_file ? id_file_write(id_file, &id) : 0;
+	if (!code) {
+		code = interrupt_came() ? interrupt_code() : say(device);
+		if (code && id_file)
+			id_file_remove(id_file);
 	}
 	if (code) {
-		attach_undo(index);
+		give_up(request->path, &id);
+		free(device);
 		return code;
 	}
-	device = device_path(index);
-	puts(device);
 	/*
 	 * devtmpfs had it before the driver answered. With autoclear it may be
 	 * gone by now.
 	 */
-	if (access(device, F_OK) && device_is_attached(index)) {
+	if (access(device, F_OK) && disk_id_is_attached(&id)) {
 		message_warn(request->path, "attached, but there is no %s",
 			     device);
 		message_hint("mount devtmpfs on /dev");

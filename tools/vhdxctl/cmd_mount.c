@@ -22,6 +22,7 @@
 
 #include "attach.h"
 #include "device.h"
+#include "disk_id.h"
 #include "message.h"
 #include "mountable.h"
 #include "text.h"
@@ -117,7 +118,7 @@ static int take_options(struct request *request, char *options)
 
 /* A disk of the image that will do, kept open; -1: there is none. */
 static int open_attached(const struct request *request, const struct stat *st,
-			 unsigned int *index, bool *going)
+			 struct disk_id *id, bool *going)
 {
 	struct device_list disks;
 	int fd = -1;
@@ -128,8 +129,8 @@ static int open_attached(const struct request *request, const struct stat *st,
 		char *device = device_path(disks.index[i]);
 		u64 ro;
 
-		*index = disks.index[i];
-		if (device_attr_u64(*index, "vhdx/ro", &ro) &&
+		*id = disk_id_get(disks.index[i]);
+		if (device_attr_u64(id->index, "vhdx/ro", &ro) &&
 		    (!ro || is_read_only(request)))
 			fd = open(device, O_RDONLY | O_CLOEXEC);
 		*going |= fd < 0 && errno == ENXIO;
@@ -143,7 +144,7 @@ static int open_attached(const struct request *request, const struct stat *st,
  * The image's disk, kept open in fd: one that it has, so that several partitions
  * can be mounted, or a new one.
  */
-static int get_disk(const struct request *request, unsigned int *index, int *fd,
+static int get_disk(const struct request *request, struct disk_id *id, int *fd,
 		    bool *ours)
 {
 	const struct timespec pause = { .tv_nsec = GOING_TRY_MS * 1000000 };
@@ -156,11 +157,11 @@ static int get_disk(const struct request *request, unsigned int *index, int *fd,
 		for (int i = 0; going && i < GOING_TRIES; i++) {
 			if (i)
 				nanosleep(&pause, NULL);
-			*fd = open_attached(request, &st, index, &going);
+			*fd = open_attached(request, &st, id, &going);
 			if (*fd >= 0)
 				return 0;
 		}
-	code = attach_image(&request->attach, index, fd);
+	code = attach_image(&request->attach, id, fd);
 	*ours = !code;
 	return code;
 }
@@ -482,7 +483,7 @@ static int remount_dir(const struct request *request)
 
 static int mount_image(const struct request *request)
 {
-	unsigned int index;
+	struct disk_id id;
 	struct stat st;
 	bool ours;
 	int lock;
@@ -500,14 +501,16 @@ static int mount_image(const struct request *request)
 	if (request->remount)
 		return remount_dir(request);
 	lock = wait_for_others(request->attach.path);
-	code = get_disk(request, &index, &fd, &ours);
+	code = get_disk(request, &id, &fd, &ours);
 	if (!code) {
-		code = mount_disk(request, index);
-		/* While it is open its number is nobody else's. */
+		code = mount_disk(request, id.index);
 		if (code && ours)
-			attach_undo(index);
+			attach_undo(&id);
 		if (fd >= 0)
 			close(fd);
+		/* Who comes next may want to repair the image. */
+		if (code && ours)
+			disk_id_wait_gone(&id, request->attach.path);
 	}
 	if (lock >= 0)
 		close(lock);

@@ -6,22 +6,14 @@
  * file system that the image is on, or attaches the image again, comes next: so
  * this waits until the image is let go of.
  */
-#include <fcntl.h>
 #include <getopt.h>
 #include <libmount/libmount.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "device.h"
-#include "holders.h"
-#include "id_file.h"
-#include "image_lock.h"
+#include "disk_id.h"
 #include "message.h"
 #include "text.h"
 #include "vhdxctl.h"
-
-#define TRIES		600
-#define TRY_MS		100
 
 /**
  * struct request - an unmount as the user wants it
@@ -50,54 +42,18 @@ struct disk {
 /* Whether it will go when it is unmounted. */
 static bool find_disk(struct disk *disk, const char *source)
 {
+	unsigned int index;
 	bool partition;
 	struct stat st;
 	u64 autoclear;
 
 	if (!source || stat(source, &st) || !S_ISBLK(st.st_mode) ||
-	    !device_of_node(st.st_rdev, &disk->id.index, &partition))
+	    !device_of_node(st.st_rdev, &index, &partition))
 		return false;
-	disk->image = device_attr(disk->id.index, "vhdx/backing_file");
-	return device_attr_u64(disk->id.index, "diskseq", &disk->id.sequence) &&
-	       device_attr_u64(disk->id.index, "vhdx/autoclear", &autoclear) &&
+	disk->image = device_attr(index, "vhdx/backing_file");
+	disk->id = disk_id_get(index);
+	return device_attr_u64(index, "vhdx/autoclear", &autoclear) &&
 	       autoclear && disk->image;
-}
-
-/* The locks are the last thing that the driver gives up. */
-static bool is_locked(const struct disk *disk)
-{
-	int fd = open(disk->image, O_RDONLY | O_CLOEXEC);
-	bool locked;
-
-	if (fd < 0)
-		return false;
-	locked = image_is_locked(fd);
-	close(fd);
-	return locked;
-}
-
-/* Is somebody else going to keep it? */
-static bool is_in_use(const struct disk *disk)
-{
-	struct holders holders;
-	bool in_use = holders_find_lasting(&holders, disk->id.index);
-
-	holders_free(&holders);
-	return in_use;
-}
-
-static void wait_until_gone(const struct disk *disk)
-{
-	const struct timespec pause = { .tv_nsec = TRY_MS * 1000000 };
-
-	for (int i = 0; i < TRIES; i++) {
-		bool there = disk_id_is_attached(&disk->id);
-
-		if (there ? is_in_use(disk) : !is_locked(disk))
-			return;
-		nanosleep(&pause, NULL);
-	}
-	message_warn(disk->image, "unmounted, but still in use");
 }
 
 static int run_umount(const struct request *request)
@@ -132,8 +88,9 @@ static int run_umount(const struct request *request)
 	}
 out:
 	mnt_free_context(context);
-	if (!code && goes && !request->lazy)
-		wait_until_gone(&disk);
+	if (!code && goes && !request->lazy &&
+	    !disk_id_wait_gone(&disk.id, disk.image))
+		message_warn(disk.image, "unmounted, but still in use");
 	free(disk.image);
 	return code;
 }

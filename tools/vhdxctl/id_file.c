@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "id_file.h"
@@ -9,23 +11,20 @@
 /**
  * id_file_write - say in a file which disk this is
  * @path: the file, which is made or written over
- * @index: N of vhdxN
+ * @id: the disk
  *
  * Return: 0, or the exit code; then the error was printed.
  */
-int id_file_write(const char *path, unsigned int index)
+int id_file_write(const char *path, const struct disk_id *id)
 {
 	FILE *file = fopen(path, "we");
-	/* With autoclear it may be gone by now: no disk has a zero. */
-	u64 sequence = 0;
 	char *device;
 	bool failed;
 
 	if (!file)
 		return message_fail_errno(path, "cannot make", errno);
-	device = device_path(index);
-	device_attr_u64(index, "diskseq", &sequence);
-	failed = fprintf(file, "%s %llu\n", device, sequence) < 0;
+	device = device_path(id->index);
+	failed = fprintf(file, "%s %llu\n", device, id->sequence) < 0;
 	free(device);
 	if (fclose(file) || failed)
 		return message_fail_errno(path, "cannot write", errno);
@@ -56,13 +55,13 @@ int id_file_read(const char *path, struct disk_id *id)
 }
 
 /**
- * disk_id_is_attached - whether that disk is there
- * @id: the disk
+ * id_file_remove - remove a file that was written in vain
+ * @path: the file; a pipe or a device stays
  */
-bool disk_id_is_attached(const struct disk_id *id)
+void id_file_remove(const char *path)
 {
-	u64 sequence;
+	struct stat st;
 
-	return device_attr_u64(id->index, "diskseq", &sequence) &&
-	       sequence == id->sequence;
+	if (!lstat(path, &st) && S_ISREG(st.st_mode))
+		unlink(path);
 }
