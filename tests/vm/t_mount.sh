@@ -206,12 +206,15 @@ umount mnt
 make_image ntfs.vhdx 'label: gpt
 type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7' && mkntfs -qQ -L windows "${dev}p1" >/tmp/err 2>&1 && detach
 passes 'NTFS' '^/dev/vhdx0p1: ntfs, label windows$' mount ntfs.vhdx mnt
-echo hello >mnt/hello && umount mnt && gone ntfs.vhdx
+echo hello >mnt/hello && mkdir mnt/folder && umount mnt && gone ntfs.vhdx
 ok 'NTFS: written, unmounted, gone, clean' $?
 cp ntfs.vhdx again.vhdx
 ctl mount ntfs.vhdx mnt
 { printf hibr && head -c 65532 /dev/zero; } >mnt/hiberfil.sys
 umount mnt
+ctl mount ntfs.vhdx mnt
+vhdxctl compact ntfs.vhdx >/tmp/out 2>/tmp/err && [ $rc = 75 ]
+ok 'what is not mounted is free at once' $?
 refuses 'a hibernated Windows' 75 "Windows is hibernated on it" mount ntfs.vhdx mnt
 grep -q "^hint: start Windows and end it with 'shutdown /s /t 0'" err
 ok 'it says what to do' $?
@@ -230,6 +233,40 @@ kill $watcher 2>/dev/null
 ! grep -q " $PWD/mnt " /proc/self/mounts && gone ntfs.vhdx
 ok 'nothing stays mounted' $?
 wait $watcher 2>/dev/null
+# Where the root is not what is mounted: libmount does that in a namespace of its own.
+if [ "$VM_KERNEL" != 6.1 ]; then
+	mount --make-rshared /
+	refuses 'a hibernated Windows, and a folder of it' 75 'Windows is hibernated on it' \
+		mount -o X-mount.subdir=folder ntfs.vhdx mnt
+	passes 'a folder, read-only' '^/dev/vhdx0p1: ntfs' mount -r -o X-mount.subdir=folder ntfs.vhdx mnt
+	ctl mount -o remount,rw ntfs.vhdx mnt
+	[ $rc = 75 ] && grep -q 'nobody sees whether Windows is hibernated' err && ! touch mnt/touched 2>/dev/null
+	ok 'it stays so' $?
+	umount mnt && mount --make-rprivate / && gone ntfs.vhdx
+	ctl mount again.vhdx mnt
+	passes 'NTFS that is mounted already' '^/dev/vhdx0p1: ntfs' mount again.vhdx other
+	umount mnt && umount other && gone again.vhdx
+	ok 'both are unmounted: gone, clean' $?
+	# Its file has a record that cannot be read.
+	attach again.vhdx && mount -t ntfs3 "${dev}p1" mnt && echo hibr >mnt/hiberfil.sys && umount mnt &&
+		python3 - "${dev}p1" <<-'PY' && detach
+	import sys
+	with open(sys.argv[1], 'r+b') as f:
+	    data = f.read()
+	    name = 'hiberfil.sys'.encode('utf-16-le')
+	    at = data.find(name)
+	    while data[at & ~1023:][:4] != b'FILE':
+	        at = data.index(name, at + 1)
+	    f.seek(at & ~1023)
+	    f.write(bytes(1024))
+	PY
+	refuses 'a hibernation that cannot be read' 1 'cannot see whether Windows is hibernated on it' mount again.vhdx mnt
+	passes 'read-only it is mounted' '^/dev/vhdx0p1: ntfs' mount -r again.vhdx mnt
+	umount mnt && gone again.vhdx
+	attach again.vhdx && dd if=/dev/zero of="${dev}p1" bs=1M count=1 status=none
+	mkntfs -qQF "${dev}p1" >/tmp/err 2>&1
+	detach
+fi
 # Who made the image may have put something there that waits for ever when it is opened.
 if [ "$VM_KERNEL" != 6.1 ]; then
 	attach ntfs.vhdx && mount -t ntfs3 "${dev}p1" mnt && rm mnt/hiberfil.sys && mkfifo mnt/hiberfil.sys && umount mnt

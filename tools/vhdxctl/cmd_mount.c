@@ -40,6 +40,7 @@
  * @dir: the folder
  * @part: number, label or UUID of the partition; NULL: the only one
  * @options: for the file system, as mount has them; or NULL
+ * @look_options: those that a look at its root can have too; or NULL
  * @words: options that are ours, split up
  * @count: how many
  * @remount: only the options of what is mounted there change
@@ -52,6 +53,7 @@ struct request {
 	const char *dir;
 	const char *part;
 	char *options;
+	char *look_options;
 	char **words;
 	size_t count;
 	bool remount;
@@ -86,6 +88,21 @@ static int take_own(struct request *request, const char *name,
 	return 0;
 }
 
+/* What mount does with the folder, or mounts of the file system, is for no look. */
+static bool is_for_look(const char *word)
+{
+	return strncasecmp(word, "x-", 2);
+}
+
+static void take_other(struct request *request, const char *word,
+		       const char *value)
+{
+	if (mnt_optstr_append_option(&request->options, word, value) ||
+	    (is_for_look(word) &&
+	     mnt_optstr_append_option(&request->look_options, word, value)))
+		text_memory(NULL);
+}
+
 static int take_options(struct request *request, char *options)
 {
 	size_t name_size, value_size;
@@ -103,9 +120,8 @@ static int take_options(struct request *request, char *options)
 		if (!strncmp(word, PREFIX, strlen(PREFIX)))
 			code = take_own(request, word + strlen(PREFIX),
 					its_value);
-		else if (mnt_optstr_append_option(&request->options, word,
-						  its_value))
-			text_memory(NULL);
+		else
+			take_other(request, word, its_value);
 		request->remount |= !strcmp(word, "remount");
 		/* mount(8) says rw where nobody said anything. */
 		if (!strcmp(word, "ro"))
@@ -182,12 +198,14 @@ static void hint(const char *type, bool read_only)
  * struct attempt - one try to mount
  * @device: what
  * @type: as what
- * @options: as mount has them
+ * @wanted: options as mount has them, the user's; or NULL
+ * @options: ours
  * @unknown: the kernel knows no such type, which was not said
  */
 struct attempt {
 	const char *device;
 	const char *type;
+	const char *wanted;
 	const char *options;
 	bool unknown;
 };
@@ -204,7 +222,7 @@ static int try_mount(const struct request *request, struct attempt *attempt)
 	if (mnt_context_set_source(context, attempt->device) ||
 	    mnt_context_set_target(context, request->dir) ||
 	    mnt_context_set_fstype(context, attempt->type) ||
-	    mnt_context_set_options(context, request->options) ||
+	    mnt_context_set_options(context, attempt->wanted) ||
 	    mnt_context_append_options(context, attempt->options))
 		text_memory(NULL);
 	ret = mnt_context_mount(context);
@@ -223,28 +241,6 @@ static int try_mount(const struct request *request, struct attempt *attempt)
 	return code;
 }
 
-/*
- * The file that Windows wakes up from. It would not see what is written now. Who made
- * the image may have put anything else there.
- */
-static bool is_hibernated(const char *dir)
-{
-	char *path = text_printf("%s/hiberfil.sys", dir);
-	char magic[4] = "";
-	struct stat st;
-	int fd = -1;
-
-	if (!lstat(path, &st) && S_ISREG(st.st_mode))
-		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	free(path);
-	if (fd < 0)
-		return false;
-	if (read(fd, magic, sizeof(magic)) != sizeof(magic))
-		magic[0] = '\0';
-	close(fd);
-	return !strncasecmp(magic, "hibr", sizeof(magic));
-}
-
 static int fail_hibernated(const char *device)
 {
 	message_fail(EX_TEMPFAIL, device,
@@ -253,24 +249,80 @@ static int fail_hibernated(const char *device)
 	return EX_TEMPFAIL;
 }
 
-/* In the exit code of the process that looks. */
-#define LOOK_HIBERNATED	254
+/* Reads how a file begins; -1 and errno. A pipe or a folder has nothing to read. */
+static ssize_t read_magic(const char *path, char *magic, size_t length)
+{
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, magic, length);
+	close(fd);
+	return n;
+}
+
+/*
+ * The file that Windows wakes up from. It would not see what is written now. Who made
+ * the image may have put anything else there.
+ */
+static int check_hibernated(const char *device, const char *dir)
+{
+	char *path = text_printf("%s/hiberfil.sys", dir);
+	char magic[4] = "";
+	ssize_t n = read_magic(path, magic, sizeof(magic));
+	int errnum = errno;
+
+	free(path);
+	if (n < 0) {
+		message_fail_errno(device,
+				   "cannot see whether Windows is hibernated on it: hiberfil.sys",
+				   errnum);
+		message_hint("-r mounts it all the same");
+		return message_exit_code(errnum);
+	}
+	return n == sizeof(magic) && !strncasecmp(magic, "hibr", sizeof(magic)) ?
+	       fail_hibernated(device) : 0;
+}
+
+/* The exit code of the process that looks where the kernel knows no such type. */
 #define LOOK_UNKNOWN	255
+
+static void go_on(int number)
+{
+	(void)number;
+}
+
+/* Who is stopped half way leaves it mounted, by a daemon of FUSE that keeps this place. */
+static void defy_signals(void)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (signal(numbers[i], go_on) == SIG_IGN)
+			signal(numbers[i], SIG_IGN);
+}
 
 static int look(const struct request *request, struct attempt *attempt)
 {
-	bool hibernated;
 	int code;
 
+	defy_signals();
+	attempt->wanted = request->look_options;
 	attempt->options = "ro,nosuid,nodev,noexec";
 	code = try_mount(request, attempt);
 	if (code)
 		return attempt->unknown ? LOOK_UNKNOWN : code;
-	hibernated = is_hibernated(request->dir);
-	if (umount2(request->dir, 0))
-		return message_fail_errno(request->dir, "cannot unmount",
-					  errno);
-	return hibernated ? LOOK_HIBERNATED : 0;
+	code = check_hibernated(attempt->device, request->dir);
+	if (umount2(request->dir, 0) && !code)
+		code = message_fail_errno(request->dir, "cannot unmount", errno);
+	return code;
 }
 
 /*
@@ -299,15 +351,44 @@ static int refuse_hibernated(const struct request *request,
 		return message_fail(EXIT_FAILURE, request->dir,
 				    "cannot mount there: ended by signal %d",
 				    WTERMSIG(status));
-	switch (WEXITSTATUS(status)) {
-	case LOOK_HIBERNATED:
-		return fail_hibernated(attempt->device);
-	case LOOK_UNKNOWN:
-		attempt->unknown = true;
-		return message_exit_code(ENODEV);
-	default:
+	if (WEXITSTATUS(status) != LOOK_UNKNOWN)
 		return WEXITSTATUS(status);
-	}
+	attempt->unknown = true;
+	return message_exit_code(ENODEV);
+}
+
+/* On top of what else is mounted there; or NULL. */
+static struct libmnt_fs *mounted_on(struct libmnt_table *table, const char *dir)
+{
+	char *path = realpath(dir, NULL);
+	struct libmnt_fs *fs = path && !mnt_table_parse_mtab(table, NULL) ?
+			       mnt_table_find_target(table, path,
+						     MNT_ITER_BACKWARD) : NULL;
+
+	free(path);
+	return fs;
+}
+
+static bool is_mounted_on(const char *device, const char *dir)
+{
+	struct libmnt_table *table = text_memory(mnt_new_table());
+	struct libmnt_fs *fs = mounted_on(table, dir);
+	const char *source = fs ? mnt_fs_get_srcpath(fs) : NULL;
+	bool result = source && !strcmp(source, device);
+
+	mnt_unref_table(table);
+	return result;
+}
+
+static bool is_mounted(const char *device)
+{
+	struct libmnt_table *table = text_memory(mnt_new_table());
+	bool result = !mnt_table_parse_mtab(table, NULL) &&
+		      mnt_table_find_srcpath(table, device,
+					     MNT_ITER_BACKWARD);
+
+	mnt_unref_table(table);
+	return result;
 }
 
 static int mount_as(const struct request *request, struct attempt *attempt)
@@ -315,11 +396,14 @@ static int mount_as(const struct request *request, struct attempt *attempt)
 	bool read_only = is_read_only(request);
 	int code = 0;
 
-	if (!strncmp(attempt->type, "ntfs", 4) && !read_only) {
+	/* Once more of what is mounted for writing cannot be mounted read-only. */
+	if (!strncmp(attempt->type, "ntfs", 4) && !read_only &&
+	    !is_mounted(attempt->device)) {
 		code = refuse_hibernated(request, attempt);
 		if (code)
 			return code;
 	}
+	attempt->wanted = request->options;
 	attempt->options = read_only ? "ro,uhelper=vhdx" : "uhelper=vhdx";
 	code = try_mount(request, attempt);
 	if (code && !attempt->unknown)
@@ -372,29 +456,6 @@ static void say(const struct mountable *mountable)
 	free(label);
 }
 
-/* On top of what else is mounted there; or NULL. */
-static struct libmnt_fs *mounted_on(struct libmnt_table *table, const char *dir)
-{
-	char *path = realpath(dir, NULL);
-	struct libmnt_fs *fs = path && !mnt_table_parse_mtab(table, NULL) ?
-			       mnt_table_find_target(table, path,
-						     MNT_ITER_BACKWARD) : NULL;
-
-	free(path);
-	return fs;
-}
-
-static bool is_mounted(const char *device, const char *dir)
-{
-	struct libmnt_table *table = text_memory(mnt_new_table());
-	struct libmnt_fs *fs = mounted_on(table, dir);
-	const char *source = fs ? mnt_fs_get_srcpath(fs) : NULL;
-	bool result = source && !strcmp(source, device);
-
-	mnt_unref_table(table);
-	return result;
-}
-
 static int mount_disk(const struct request *request, unsigned int index)
 {
 	const struct mountable *chosen = NULL;
@@ -410,7 +471,7 @@ static int mount_disk(const struct request *request, unsigned int index)
 		code = mountable_choose(&list, request->attach.path,
 					request->part, &chosen);
 	if (!code &&
-	    !(request->again && is_mounted(chosen->device, request->dir))) {
+	    !(request->again && is_mounted_on(chosen->device, request->dir))) {
 		code = mount_device(request, chosen);
 		if (!code && !request->quiet)
 			say(chosen);
@@ -443,12 +504,29 @@ static int wait_for_others(const char *image)
 	return fd;
 }
 
+/* What Windows wakes up from is in the root. */
+static int check_remount(struct libmnt_fs *fs, const char *dir)
+{
+	const char *root = mnt_fs_get_root(fs);
+	const char *device = mnt_fs_get_srcpath(fs);
+
+	if (root && strcmp(root, "/")) {
+		message_fail(EX_TEMPFAIL, dir,
+			     "cannot remount: %s of it is mounted there, from where nobody sees whether Windows is hibernated",
+			     root);
+		message_hint("unmount it, and mount it anew");
+		return EX_TEMPFAIL;
+	}
+	return check_hibernated(device, dir);
+}
+
 static int change_options(const struct request *request, struct libmnt_table *table)
 {
 	struct libmnt_fs *fs = mounted_on(table, request->dir);
 	const char *source = fs ? mnt_fs_get_srcpath(fs) : NULL;
-	unsigned int index;
 	struct attempt attempt;
+	unsigned int index;
+	int code;
 	char *name;
 
 	name = source ? text_memory(strdup(source)) : NULL;
@@ -463,11 +541,14 @@ static int change_options(const struct request *request, struct libmnt_table *ta
 	attempt = (struct attempt){
 		.device = source,
 		.type = mnt_fs_get_fstype(fs),
+		.wanted = request->options,
 		.options = "uhelper=vhdx",
 	};
-	if (!strncmp(attempt.type, "ntfs", 4) && !is_read_only(request) &&
-	    is_hibernated(request->dir))
-		return fail_hibernated(source);
+	if (!strncmp(attempt.type, "ntfs", 4) && !is_read_only(request)) {
+		code = check_remount(fs, request->dir);
+		if (code)
+			return code;
+	}
 	return try_mount(request, &attempt);
 }
 
@@ -620,6 +701,7 @@ static int parse_and_mount(int (*parse)(struct request *request, int argc,
 		free(request.words[i]);
 	free(request.words);
 	free(request.options);
+	free(request.look_options);
 	chain_options_free(&request.attach.chain);
 	return code;
 }
