@@ -43,12 +43,15 @@ finds 'the helpers of mount' ok mount 'mount knows the type vhdx' -
 ! jq -e '.findings[] | select(.name == "disk")' out >/dev/null
 ok 'no disks' $?
 
-vhdxctl create -s 32M a.vhdx && attach a.vhdx
+vhdxctl create -s 32M a.vhdx && attach a.vhdx && cp /proc/version "$dev"
 finds 'a disk' ok disk '^/dev/vhdx0: /scratch/a.vhdx$' -
 cp a.vhdx b.vhdx && mv b.vhdx a.vhdx
-finds 'a disk whose image was replaced' problem disk '^/dev/vhdx0: its image .* was deleted, replaced' 'vhdxctl detach /dev/vhdx0'
+finds 'a disk whose image was replaced' problem disk '^/dev/vhdx0: its image .* was deleted, replaced' 'vhdxctl create --from /dev/vhdx0 FILE'
 rm a.vhdx
-finds 'a disk whose image was deleted' problem disk 'its image /scratch/a.vhdx .deleted. was' 'vhdxctl detach /dev/vhdx0'
+finds 'a disk whose image was deleted' problem disk 'its image /scratch/a.vhdx .deleted. was' 'vhdxctl create --from /dev/vhdx0 FILE'
+vhdxctl create --from /dev/vhdx0 rescued.vhdx >/tmp/out 2>/tmp/err && vhdxctl convert -q -O raw rescued.vhdx rescued.raw && cmp rescued.raw /dev/vhdx0
+ok 'as it says, what was deleted is rescued' $?
+rm -f rescued.vhdx rescued.raw
 detach
 
 vhdxctl create -s 32M a.vhdx && attach a.vhdx && mke2fs -q -t ext4 "$dev" && detach && attach a.vhdx --autoclear

@@ -507,12 +507,12 @@ static void examine_disk(struct examination *exam, unsigned int index)
 	if (state && !strcmp(state, "failed"))
 		found(exam, FINDING_PROBLEM, "disk",
 		      text_printf("vhdxctl detach %s", device),
-		      "%s: writing to %s failed, the disk is read-only", device,
-		      path ?: "its image");
+		      "%s: writing to %s failed, the disk is read-only; what was written last may be there no more when it is detached",
+		      device, path ?: "its image");
 	else if (path && !is_in_place(index, path))
 		found(exam, FINDING_PROBLEM, "disk",
-		      text_printf("vhdxctl detach %s", device),
-		      "%s: its image %s was deleted, replaced, or is out of sight",
+		      text_printf("vhdxctl create --from %s FILE", device),
+		      "%s: its image %s was deleted, replaced, or is out of sight; what was deleted is lost when the disk is detached",
 		      device, path);
 	else if (straggler)
 		found(exam, FINDING_NOTE, "disk",
