@@ -444,8 +444,8 @@ bool attach_undo(const struct disk_id *id)
 	};
 	int control;
 
-	/* With autoclear it may have gone by itself, or be about to. */
-	if (!disk_id_is_attached(id))
+	/* With autoclear it may have gone by itself. Where no sysfs is nobody knows. */
+	if (id->sequence && !disk_id_is_attached(id))
 		return true;
 	if (control_open(NULL, false, &control))
 		return false;

@@ -13,7 +13,7 @@
  * struct disk_id - a disk, as long as it is attached
  * @index: N of its vhdxN
  * @sequence: its diskseq, which no other disk has before the machine starts anew; 0:
- *	it was gone already
+ *	it is not known, as where it was gone already
  */
 struct disk_id {
 	unsigned int index;
