@@ -95,6 +95,17 @@ attach -r whole.vhdx && leads by-uuid/$fs_uuid "$dev" && leads by-label/whole "$
 ok 'a disk without partitions has its links' $?
 detach && settle
 
+# What LVM's rules start by its type, on the whole disk.
+vhdxctl create -s 32M pv.vhdx >/tmp/err 2>&1
+attach pv.vhdx && pvcreate -qq "$dev" >/tmp/err 2>&1 && detach
+attach pv.vhdx && udevadm info -q property -n "$dev" >/tmp/err && grep -qx ID_FS_TYPE=LVM2_member /tmp/err
+ok 'a volume group on the whole disk can be started' $?
+detach && settle
+attach --no-partscan pv.vhdx && udevadm info -q property -n "$dev" >/tmp/err && grep -qx ID_FS_USAGE=raid /tmp/err && ! grep ^ID_FS_TYPE= /tmp/err
+ok 'with --no-partscan it stays asleep' $?
+detach && settle
+rm pv.vhdx
+
 # The clone of a disk of the machine's own, attached later and earlier.
 rm -f disk.vhdx
 vhdxctl create --from disk.raw disk.vhdx >/tmp/err 2>&1
