@@ -68,6 +68,9 @@ mounted() {
 	ok "$1: a file system in an image" $?
 	vhdxctl mount host/mounted.vhdx mnt >/tmp/err 2>&1 && echo there >mnt/there && vhdxctl umount mnt >/tmp/err 2>&1
 	ok "$1: mounted, written, unmounted" $?
+	vhdxctl mount host/mounted.vhdx mnt >/tmp/err 2>&1 && cat /run/mount/utab >/tmp/err && grep -q "TARGET=$PWD/mnt .*OPTS=[^ ]*_netdev" /tmp/err
+	ok "$1: systemd is told that it needs the network" $?
+	vhdxctl umount mnt
 	is_clean host/mounted.vhdx
 	ok "$1: clean" $?
 	rm host/mounted.vhdx

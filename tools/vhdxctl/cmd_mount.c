@@ -200,6 +200,7 @@ static void hint(const char *type, bool read_only)
  * @type: as what
  * @wanted: options as mount has them, the user's; or NULL
  * @options: ours
+ * @network: it needs the network
  * @unknown: the kernel knows no such type, which was not said
  */
 struct attempt {
@@ -207,6 +208,7 @@ struct attempt {
 	const char *type;
 	const char *wanted;
 	const char *options;
+	bool network;
 	bool unknown;
 };
 
@@ -391,9 +393,42 @@ static bool is_mounted(const char *device)
 	return result;
 }
 
+/* By its type, or as who mounted it has said. */
+static bool is_on_network(struct libmnt_table *table, const char *path)
+{
+	char *real = realpath(path, NULL);
+	char *folder = real ? mnt_get_mountpoint(real) : NULL;
+	struct libmnt_fs *fs = folder ? mnt_table_find_target(table, folder,
+							      MNT_ITER_BACKWARD) :
+					NULL;
+
+	free(folder);
+	free(real);
+	return fs && (mnt_fs_is_netfs(fs) ||
+		      !mnt_fs_get_option(fs, "_netdev", NULL, NULL));
+}
+
+/* Whether it needs the network: systemd unmounts it before that goes when it is told so. */
+static bool needs_network(const char *image, unsigned int index)
+{
+	struct libmnt_table *table = text_memory(mnt_new_table());
+	char *parents = device_attr(index, "vhdx/parents");
+	char *next = parents;
+	const char *path = image;
+	bool result = false;
+
+	if (!mnt_table_parse_mtab(table, NULL))
+		for (; !result && path; path = strsep(&next, "\n"))
+			result = is_on_network(table, path);
+	free(parents);
+	mnt_unref_table(table);
+	return result;
+}
+
 static int mount_as(const struct request *request, struct attempt *attempt)
 {
 	bool read_only = is_read_only(request);
+	char *options;
 	int code = 0;
 
 	/* Once more of what is mounted for writing cannot be mounted read-only. */
@@ -404,19 +439,24 @@ static int mount_as(const struct request *request, struct attempt *attempt)
 			return code;
 	}
 	attempt->wanted = request->options;
-	attempt->options = read_only ? "ro,uhelper=vhdx" : "uhelper=vhdx";
+	options = text_printf("uhelper=vhdx%s%s", read_only ? ",ro" : "",
+			      attempt->network ? ",_netdev" : "");
+	attempt->options = options;
 	code = try_mount(request, attempt);
+	attempt->options = NULL;
+	free(options);
 	if (code && !attempt->unknown)
 		hint(attempt->type, read_only);
 	return code;
 }
 
 static int mount_device(const struct request *request,
-			const struct mountable *mountable)
+			const struct mountable *mountable, bool network)
 {
 	struct attempt attempt = {
 		.device = mountable->device,
 		.type = mountable->type,
+		.network = network,
 	};
 	struct statvfs st;
 	int code;
@@ -472,7 +512,8 @@ static int mount_disk(const struct request *request, unsigned int index)
 					request->part, &chosen);
 	if (!code &&
 	    !(request->again && is_mounted_on(chosen->device, request->dir))) {
-		code = mount_device(request, chosen);
+		code = mount_device(request, chosen,
+				    needs_network(request->attach.path, index));
 		if (!code && !request->quiet)
 			say(chosen);
 	}
