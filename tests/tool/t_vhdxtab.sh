@@ -51,8 +51,9 @@ has 'the command, with what systemd would expand' vhdx@data.service \
 	"ExecStart=\"$program\" attach \"--id-file=/run/vhdx@data.id\" --read-only --direct-io=off \"--parent=/a/b.vhdx\" \"--parent-dir=/c\" \"/srv/my disk%%\$\$\\\"\\\\.vhdx\" vhdx7"
 has 'the way back, which waits for the unmount' vhdx@data.service \
 	"ExecStop=\"$program\" detach --wait-unmount 80 \"--id-file=/run/vhdx@data.id\""
-has 'what the files lie on comes first' vhdx@data.service \
-	'RequiresMountsFor= "/srv/my disk%%$\"\\.vhdx" "/a/b.vhdx" "/c"'
+for path in '/srv/my disk%%$\"\\.vhdx' /a/b.vhdx /c; do
+	has "what the files lie on comes first: $path" vhdx@data.service "RequiresMountsFor= \"$path\""
+done
 has 'before the local file systems' vhdx@data.service 'Before=local-fs.target'
 [ "$(readlink units/local-fs.target.requires/vhdx@data.service)" = ../vhdx@data.service ]
 ok 'which need it' $?
@@ -77,8 +78,32 @@ fi
 # What systemd takes all the same, and lines that end as those of DOS do.
 printf 'data //srv/./..a.vhdx read-only,parent-dir=/mnt/old/\r\n\r\nplain /z.vhdx\r\n' >tab
 generates 'odd paths, and lines of DOS' 0
-has 'odd paths' vhdx@data.service 'RequiresMountsFor= "//srv/./..a.vhdx" "/mnt/old/"'
+has 'odd paths' vhdx@data.service 'RequiresMountsFor= "//srv/./..a.vhdx"'
+has 'odd paths, of a folder' vhdx@data.service 'RequiresMountsFor= "/mnt/old/"'
 has 'lines of DOS' vhdx@plain.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@plain.id\" \"/z.vhdx\""
+
+# Names of what is elsewhere, as far as that is there.
+mkdir links
+ln -s //nowhere/./big links/far
+ln -s .././links/far/vm links/near
+ln -s loop links/loop
+cat >tab <<-TAB
+	far $PWD/links/far/x.vhdx
+	near $PWD/links/near/x.vhdx parent-dir=$PWD/links
+	loop $PWD/links/loop/x.vhdx
+	device //dev//disk/by-id/./scsi-0A_b:c.d-part1 parent=/dev/vg-0/l\040v\303\244
+TAB
+generates 'links and devices' 0
+[ ! -s err ]
+ok 'links and devices: nothing to complain of' $?
+has 'a link to what is not there' vhdx@far.service "RequiresMountsFor= \"$PWD/links/far/x.vhdx\" \"/nowhere/big/x.vhdx\""
+has 'a link to a link' vhdx@near.service "RequiresMountsFor= \"$PWD/links/near/x.vhdx\" \"/nowhere/big/vm/x.vhdx\""
+has 'no link' vhdx@near.service "RequiresMountsFor= \"$(realpath links)\""
+has 'a loop' vhdx@loop.service "RequiresMountsFor= \"$PWD/links/loop/x.vhdx\""
+for word in Requires After; do
+	has "a device: $word" vhdx@device.service "$word=dev-disk-by\\x2did-scsi\\x2d0A_b:c.d\\x2dpart1.device"
+	has "a parent that is one: $word" vhdx@device.service "$word=dev-vg\\x2d0-l\\x20v\\xc3\\xa4.device"
+done
 
 # refuses NAME PATTERN LINE: this line, and neither the one before nor the one behind
 refuses() {
@@ -94,6 +119,7 @@ refuses 'no image' 'tab:2: data: no absolute path' 'data'
 refuses 'an image without its folder' 'tab:2: data: no absolute path' 'data x.vhdx'
 refuses 'an image on the way through another folder' 'tab:2: data: no plain path: /srv/\.\./x.vhdx' 'data /srv/../x.vhdx'
 refuses 'an image with a line break in its name' 'tab:2: data: no plain path: ' 'data /x\\012.vhdx'
+refuses 'an image whose name is not UTF-8' 'tab:2: data: no plain path: ' 'data /D\344ten/x.vhdx'
 refuses 'a parent on the way through another folder' 'tab:2: parent: no plain path: /a/b/\.\.' 'data /x.vhdx parent=/a/b/..'
 refuses 'a field too many' 'tab:2: data: a field too many' 'data /x.vhdx nofail 0'
 refuses 'an option that is none' 'tab:2: frob: unknown option' 'data /x.vhdx frob'

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/vhdx.h>
@@ -21,11 +22,13 @@
 #include "message.h"
 #include "tab.h"
 #include "text.h"
+#include "unit_path.h"
 #include "vhdxctl.h"
 
 #define TABLE		"/etc/vhdxtab"
-/* Less than what systemd waits for a unit to stop. */
 #define DETACH_WAIT	"80"
+/* What is left to be written by then has to be, before the disk is gone. */
+#define UNIT_WAIT	"5min"
 
 /* A word as a unit has it: those of @special would be expanded when single. */
 static void put_quoted(FILE *unit, const char *word, const char *special)
@@ -105,6 +108,28 @@ static void put_commands(FILE *unit, const char *program,
 	free(id_file);
 }
 
+/* Of a device the unit, of a file what it lies on, by each of its names. */
+static void put_need(FILE *unit, const char *path)
+{
+	char *device, *followed;
+
+	if (*path != '/')
+		return;
+	if (unit_path_is_device(path)) {
+		device = unit_path_device(path);
+		fprintf(unit, "Requires=%s\nAfter=%s\n", device, device);
+		free(device);
+		return;
+	}
+	fputs("RequiresMountsFor=", unit);
+	put_path(unit, path);
+	followed = unit_path_follow(path);
+	if (followed)
+		put_path(unit, followed);
+	free(followed);
+	putc('\n', unit);
+}
+
 static void put_unit(FILE *unit, const char *program,
 		     const struct tab_entry *entry)
 {
@@ -129,15 +154,15 @@ static void put_unit(FILE *unit, const char *program,
 	if (!entry->no_fail && !entry->no_auto)
 		fprintf(unit, "Before=%s\n", entry->network ?
 			"remote-fs.target" : "local-fs.target");
-	fputs("RequiresMountsFor=", unit);
-	put_path(unit, entry->attach.path);
+	put_need(unit, entry->attach.path);
 	for (size_t i = 0; i < chain->parents; i++)
-		if (*chain->parent[i] == '/')
-			put_path(unit, chain->parent[i]);
+		put_need(unit, chain->parent[i]);
 	for (size_t i = 0; i < chain->folders; i++)
-		if (*chain->folder[i] == '/')
-			put_path(unit, chain->folder[i]);
-	fputs("\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n", unit);
+		put_need(unit, chain->folder[i]);
+	fputs("\n[Service]\n"
+	      "Type=oneshot\n"
+	      "RemainAfterExit=yes\n"
+	      "TimeoutSec=" UNIT_WAIT "\n", unit);
 	put_commands(unit, program, entry);
 }
 
@@ -186,6 +211,25 @@ static int make_unit(const char *dir, const char *program,
 	return code;
 }
 
+/* Whose errors go nowhere, as those of a generator do, tells the kernel's log. */
+static void find_listener(void)
+{
+	const dev_t null = makedev(1, 3);
+	struct stat st;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &st) || !S_ISCHR(st.st_mode) ||
+	    st.st_rdev != null)
+		return;
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+	/* Each write is a line there. */
+	setvbuf(stderr, NULL, _IOLBF, 0);
+}
+
 /**
  * vhdxctl_generator - be vhdx-generator
  * @argc: of main()
@@ -205,6 +249,7 @@ int vhdxctl_generator(int argc, char **argv)
 	FILE *file;
 	int code;
 
+	find_listener();
 	if (argc != 4)
 		return message_fail(EX_USAGE, NULL,
 				    "vhdx-generator: for systemd, with three folders");

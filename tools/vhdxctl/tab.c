@@ -7,6 +7,7 @@
 #include "message.h"
 #include "tab.h"
 #include "text.h"
+#include "unit_path.h"
 
 /* A name is part of one of a unit, where each of these stands for itself. */
 static bool is_name(const char *name)
@@ -17,25 +18,9 @@ static bool is_name(const char *name)
 	return true;
 }
 
-/* Of no other does systemd know what it lies on. */
-static bool is_plain_path(const char *path)
-{
-	for (const char *p = path; *p; p++)
-		if (iscntrl((u8)*p))
-			return false;
-	while (*path) {
-		size_t length = strcspn(path += strspn(path, "/"), "/");
-
-		if (length == 2 && !strncmp(path, "..", length))
-			return false;
-		path += length;
-	}
-	return true;
-}
-
 static int check_parent(const char *where, const char *name, const char *value)
 {
-	if (!value || *value != '/' || is_plain_path(value))
+	if (!value || *value != '/' || unit_path_is_plain(value))
 		return 0;
 	return message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s", where,
 			    name, value);
@@ -124,7 +109,7 @@ static int parse(struct tab_entry *entry, const char *path)
 		code = message_fail(EX_USAGE, NULL,
 				    "%s%s: no absolute path of an image", where,
 				    entry->name);
-	else if (!is_plain_path(entry->attach.path))
+	else if (!unit_path_is_plain(entry->attach.path))
 		code = message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s",
 				    where, entry->name, entry->attach.path);
 	else if (next_field(&text))

@@ -22,6 +22,8 @@ systemctl -q is-active vhdx@data && [ -b /dev/vhdx7 ]
 ok 'vhdxtab: attached, as the device that was asked for' $?
 [ "$(findmnt -no SOURCE /mnt/tab)" = /dev/vhdx7 ] && [ "$(cat /mnt/tab/name)" = data ]
 ok 'vhdxtab: mounted by UUID' $?
+dmesg | grep -q 'vhdxctl: /etc/vhdxtab:6: wrong: no absolute path of an image$'
+ok 'vhdxtab: the kernel'\''s log says what is wrong with a line' $?
 systemctl -q is-failed vhdx@absent
 ok 'vhdxtab, nofail: without its image the machine starts' $?
 [ "$(systemctl show -p ActiveState vhdx@later)" = ActiveState=inactive ]
