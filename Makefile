@@ -198,9 +198,12 @@ deb-check: setup
 vm-shell: setup
 	tests/vm/run -i -k $(KERNEL)
 
+for-this-machine = $(if $(DESTDIR),$(error DESTDIR is for install-tool and uninstall-tool: DKMS has the modules of this machine))
+
 # Both are asked before the first file is written. The module, which may not build,
 # comes first: without one, the tool that is there stays.
 install: $(B)/vhdxctl
+	$(for-this-machine)
 	$(refuse-packaged)
 	tools/dkms check
 	$(MAKE) dkms-install
@@ -243,7 +246,9 @@ install-tool: $(B)/vhdxctl
 dkms-install:
 	tools/dkms install
 
-uninstall: uninstall-tool
+uninstall:
+	$(for-this-machine)
+	$(MAKE) uninstall-tool
 	tools/dkms remove
 
 uninstall-tool:
