@@ -16,6 +16,11 @@
 
 #include "probed.h"
 
+/* Sizes and offsets of images are divided and shared without locks as words. */
+#ifndef CONFIG_64BIT
+#error vhdx is for 64-bit kernels
+#endif
+
 /* What ->open is given as its first argument, and the disk that it means. */
 #ifdef COMPAT_OLD_BLOCK_OPEN
 #define blk_mode_t		fmode_t
