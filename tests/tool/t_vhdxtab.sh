@@ -87,20 +87,26 @@ mkdir links
 ln -s //nowhere/./big links/far
 ln -s .././links/far/vm links/near
 ln -s loop links/loop
+ln -s / links/root
+ln -s /dev/vg/lv links/device
 cat >tab <<-TAB
 	far $PWD/links/far/x.vhdx
 	near $PWD/links/near/x.vhdx parent-dir=$PWD/links
-	loop $PWD/links/loop/x.vhdx
+	loop $PWD/links/loop/x.vhdx parent-dir=$PWD/links/root
+	linked $PWD/links/device
 	device //dev//disk/by-id/./scsi-0A_b:c.d-part1 parent=/dev/vg-0/l\040v\303\244
 TAB
 generates 'links and devices' 0
 [ ! -s err ]
 ok 'links and devices: nothing to complain of' $?
-has 'a link to what is not there' vhdx@far.service "RequiresMountsFor= \"$PWD/links/far/x.vhdx\" \"/nowhere/big/x.vhdx\""
-has 'a link to a link' vhdx@near.service "RequiresMountsFor= \"$PWD/links/near/x.vhdx\" \"/nowhere/big/vm/x.vhdx\""
+has 'a link to what is not there' vhdx@far.service 'RequiresMountsFor= "/nowhere/big/x.vhdx"'
+has 'a link to a link' vhdx@near.service 'RequiresMountsFor= "/nowhere/big/vm/x.vhdx"'
 has 'no link' vhdx@near.service "RequiresMountsFor= \"$(realpath links)\""
 has 'a loop' vhdx@loop.service "RequiresMountsFor= \"$PWD/links/loop/x.vhdx\""
+has 'a link to the root' vhdx@loop.service "RequiresMountsFor= \"$PWD/links/root\""
+has 'a link to a device' vhdx@linked.service "RequiresMountsFor= \"$PWD/links/device\""
 for word in Requires After; do
+	has "a link to a device: $word" vhdx@linked.service "$word=dev-vg-lv.device"
 	has "a device: $word" vhdx@device.service "$word=dev-disk-by\\x2did-scsi\\x2d0A_b:c.d\\x2dpart1.device"
 	has "a parent that is one: $word" vhdx@device.service "$word=dev-vg\\x2d0-l\\x20v\\xc3\\xa4.device"
 done

@@ -108,26 +108,35 @@ static void put_commands(FILE *unit, const char *program,
 	free(id_file);
 }
 
-/* Of a device the unit, of a file what it lies on, by each of its names. */
+/* Of a device the unit, of a file what it lies on. */
 static void put_need(FILE *unit, const char *path)
 {
-	char *device, *followed;
+	char *device;
+
+	if (!unit_path_is_device(path)) {
+		fputs("RequiresMountsFor=", unit);
+		put_path(unit, path);
+		putc('\n', unit);
+		return;
+	}
+	device = unit_path_device(path);
+	fprintf(unit, "Requires=%s\nAfter=%s\n", device, device);
+	free(device);
+}
+
+/* By each of its names. */
+static void put_needs(FILE *unit, const char *path)
+{
+	char *followed;
 
 	if (*path != '/')
 		return;
-	if (unit_path_is_device(path)) {
-		device = unit_path_device(path);
-		fprintf(unit, "Requires=%s\nAfter=%s\n", device, device);
-		free(device);
-		return;
-	}
-	fputs("RequiresMountsFor=", unit);
-	put_path(unit, path);
-	followed = unit_path_follow(path);
+	put_need(unit, path);
+	/* The links to a device are made when it is there. */
+	followed = unit_path_is_device(path) ? NULL : unit_path_follow(path);
 	if (followed)
-		put_path(unit, followed);
+		put_need(unit, followed);
 	free(followed);
-	putc('\n', unit);
 }
 
 static void put_unit(FILE *unit, const char *program,
@@ -154,11 +163,11 @@ static void put_unit(FILE *unit, const char *program,
 	if (!entry->no_fail && !entry->no_auto)
 		fprintf(unit, "Before=%s\n", entry->network ?
 			"remote-fs.target" : "local-fs.target");
-	put_need(unit, entry->attach.path);
+	put_needs(unit, entry->attach.path);
 	for (size_t i = 0; i < chain->parents; i++)
-		put_need(unit, chain->parent[i]);
+		put_needs(unit, chain->parent[i]);
 	for (size_t i = 0; i < chain->folders; i++)
-		put_need(unit, chain->folder[i]);
+		put_needs(unit, chain->folder[i]);
 	fputs("\n[Service]\n"
 	      "Type=oneshot\n"
 	      "RemainAfterExit=yes\n"

@@ -77,7 +77,8 @@ static char *step(char *path, const char *name)
  * What a link leads to need not be there yet, as where that is mounted later; what is
  * behind it is then taken as it is written.
  *
- * Return: a path for a unit, which the caller frees; NULL: there is no link.
+ * Return: a path for a unit, which the caller frees; NULL: there is no link, or it leads
+ * to the root or nowhere.
  */
 char *unit_path_follow(const char *path)
 {
@@ -110,7 +111,8 @@ char *unit_path_follow(const char *path)
 		free(rest);
 		rest = longer;
 	}
-	good = links && links <= MAX_LINKS && unit_path_is_plain(done);
+	good = links && links <= MAX_LINKS && *done &&
+	       unit_path_is_plain(done);
 	free(rest);
 	if (good)
 		return done;
