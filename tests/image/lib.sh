@@ -13,6 +13,10 @@ cd "$work" || exit 1
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
 . "$top/tests/vm/lib/guest/tap.sh"
+# shellcheck source=tests/quick.sh
+. "$top/tests/quick.sh"
+# The search for leaks is most of the time of a small program.
+thorough || export ASAN_OPTIONS=detect_leaks=0
 
 why() {
 	cat err

@@ -45,19 +45,20 @@ chain() {
 	ok "seed $seed $*: $parents of $parents, to 7zz" $?
 }
 
-for seed in 1 2 3 4 5 6; do
-	chain $seed $((1 + seed % 4)) --size 24M
+for seed in $(some 3 1 2 3 4 5 6); do
+	chain "$seed" $((1 + seed % 4)) --size 24M
 done
 chain 7 2 --size 24M --sector 4096
 chain 8 3 --size 24M --sector 4096
 chain 9 2 --size 9G
 chain 10 1 --size 40G --sector 4096
 chain 11 64 --size 12M
-for seed in 21 22 23 24 25 26; do
-	chain $seed $((1 + seed % 3)) --size 24M --plain
+for seed in $(some 2 21 22 23 24 25 26); do
+	chain "$seed" $((1 + seed % 3)) --size 24M --plain
 done
 chain 27 2 --size 24M --plain --sector 4096
-chain 28 1 --size 5G --plain
+# 7zz writes all of it.
+! thorough || chain 28 1 --size 5G --plain
 
 # Nobody takes another's parent.
 mkvhdx --chain 2 --seed 1 .

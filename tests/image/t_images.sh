@@ -17,18 +17,9 @@ oracle() {
 	name=$1
 	shift
 	before=$(hash_of <"$name.vhdx")
-	lines=0 wrong=0
-	while read -r offset length hash; do
-		lines=$((lines + 1))
-		if [ "$offset" = size ]; then
-			seen=$(vhdxcat "$@" "$name.vhdx" 2>err)
-			hash=$length
-		else
-			seen=$(vhdxcat "$@" "$name.vhdx" "$offset" "$length" 2>err | hash_of)
-		fi
-		[ "$seen" = "$hash" ] || { wrong=$((wrong + 1)); echo "# $name: $offset $length differs"; }
-	done <"$samples/$name.oracle"
-	[ $lines -gt 1 ] && [ $wrong = 0 ]
+	rm -f ours.raw
+	lines=
+	vhdxcat "$@" "$name.vhdx" ours.raw 2>err && lines=$(oracle.py ours.raw "$samples/$name.oracle" 2>err)
 	ok "$name: size and $lines lines of its oracle" $?
 	[ "$(hash_of <"$name.vhdx")" = "$before" ]
 	ok "$name: the file is as it was" $?
@@ -79,10 +70,13 @@ done
 qemu-img create -q -f vhdx -o block_size=16M,log_size=64M q.vhdx 300M
 fill q.vhdx
 same 'qemu-img, a log of 64 MiB' q.vhdx
-qemu-img create -q -f vhdx -o block_size=1M,block_state_zero=off q.vhdx 12G
-qemu-io -f vhdx -c 'write -P 1 0 4k' -c 'write -P 2 4294963200 8k' -c 'write -P 3 8589930496 8k' \
-	-c 'write -P 4 12884897792 4k' q.vhdx >out 2>&1
-same 'qemu-img, three chunks' q.vhdx
+# QEMU goes through all of it.
+if thorough; then
+	qemu-img create -q -f vhdx -o block_size=1M,block_state_zero=off q.vhdx 12G
+	qemu-io -f vhdx -c 'write -P 1 0 4k' -c 'write -P 2 4294963200 8k' -c 'write -P 3 8589930496 8k' \
+		-c 'write -P 4 12884897792 4k' q.vhdx >out 2>&1
+	same 'qemu-img, three chunks' q.vhdx
+fi
 
 # Dirty logs of the tests' own writer: qemu-img replays one and sees the same. (It
 # reads no entry of more than 126 descriptors and no run that wraps.)

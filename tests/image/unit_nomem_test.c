@@ -234,7 +234,7 @@ static void nomem_repair(struct kunit *test)
 		before = alloc_outstanding();
 		ret = -ENOMEM;
 		/* An open for changes takes hundreds of pages alike. */
-		for (n = 1; ret; n += n < 64 ? 1 : 7) {
+		for (n = 1; ret; n += n < 64 ? 1 : 7 * GUEST_FAIL_STEP) {
 			ret = repair_once(test, names[i], n);
 			KUNIT_ASSERT_TRUE(test, !ret || ret == -ENOMEM);
 			KUNIT_EXPECT_EQ(test, alloc_outstanding(), before);

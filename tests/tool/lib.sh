@@ -24,6 +24,8 @@ export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1
 
 # shellcheck source=tests/vm/lib/guest/tap.sh
 . "$top/tests/vm/lib/guest/tap.sh"
+# shellcheck source=tests/quick.sh
+. "$top/tests/quick.sh"
 
 why() {
 	echo "exit code ${rc-}, stdout:"

@@ -143,20 +143,22 @@ qemu-io -f vhdx -c 'write -P 3 20M 2M' q.vhdx >/dev/null 2>&1 &&
 ok 'and QEMU goes on writing' $?
 
 bad=0
-for seed in 1 2 3 4 5 6 7 8 9 10; do
+tried=0
+for seed in $(some 3 1 2 3 4 5 6 7 8 9 10); do
 	for block in 1M 2M 8M; do
-		mkvhdx --size 96M --block $block --blocks 0,2:3,3,5:1,7,9:3,11 --data 64K --seed $seed \
+		mkvhdx --size 96M --block $block --blocks 0,2:3,3,5:1,7,9:3,11 --data 64K --seed "$seed" \
 			--shuffle s.vhdx
 		rm -f s.raw
 		./vhdxctl convert -O raw s.vhdx s.raw && said=$(./vhdxctl compact -n s.vhdx) &&
 			[ "$(./vhdxctl compact s.vhdx)" = "${said%would be given back}given back" ] &&
-			reads_as s.vhdx s.raw && clean s.vhdx && continue
+			reads_as s.vhdx s.raw && clean s.vhdx && tried=$((tried + 1)) && continue
 		bad=1
 		echo "# seed $seed, blocks of $block"
 		break 2
 	done
 done
-ok 'places drawn from seeds, 30 of them' $bad
+[ $bad = 0 ] && [ $tried -ge 9 ]
+ok "places drawn from seeds, $tried of them" $?
 
 # 131041 blocks of a MiB have a full MiB of entries.
 mkvhdx --size 24M --block 1M --blocks 0,1,2,3,20 --data 64K --seed 5 s.vhdx

@@ -68,8 +68,8 @@ done
 
 # --- all at once ----------------------------------------------------------------------
 
-for seed in 5 6 7 8; do
-	chain $seed
+for seed in $(some 2 5 6 7 8); do
+	chain "$seed"
 	passes "all of them into the last, seed $seed" 'merged into .*/c/0.vhdx$' \
 		merge --into c/0.vhdx c/3.vhdx
 	shows c/3.vhdx c.raw && alone c/0.vhdx c.raw && clean c/3.vhdx
@@ -235,10 +235,10 @@ for parent in 24M 40M; do
 	ok "into a fixed one of $parent, without a word" $?
 done
 
-for seed in 20 21 22 23; do
+for seed in $(some 2 20 21 22 23); do
 	rm -rf c c.raw why
 	mkdir c
-	mkvhdx --chain 3 --size 64M --seed $seed c && ./vhdxctl convert -O raw c/3.vhdx c.raw 2>>why
+	mkvhdx --chain 3 --size 64M --seed "$seed" c && ./vhdxctl convert -O raw c/3.vhdx c.raw 2>>why
 	ctl merge --into c/0.vhdx c/3.vhdx
 	[ "$rc" = 0 ] && [ "$(disk_size c/0.vhdx)" = $((64 << 20)) ] && shows c/3.vhdx c.raw &&
 		alone c/0.vhdx c.raw && clean c/3.vhdx
