@@ -124,6 +124,9 @@ stays 'a parent that is no image' vms/mid.avhdx 1 'not a VHDX file' set --parent
 ctl create -s 24M -S 4096 vms/sectors.vhdx
 stays 'a parent of other sectors' vms/mid.avhdx 1 'LogicalSectorSize.*the parent has another' set --ignore-id-mismatch --parent vms/sectors.vhdx
 stays 'a new id for what has a child' vms/mid.avhdx 1 'it is the parent of .*top.avhdx' set --reset-disk-id
+seq -f vms/file%g 20000 | xargs touch
+stays 'a child among many other files' vms/mid.avhdx 1 'it is the parent of .*top.avhdx' set --reset-disk-id
+find vms -name 'file*' -delete
 ctl create -s 24M vms/other.vhdx
 stays 'another image as parent' vms/top.avhdx 1 'parent_linkage.*the parent is another image or was changed' set --parent vms/other.vhdx
 stays 'that, for what has a child' vms/mid.avhdx 1 'it is the parent of .*top.avhdx' set --ignore-id-mismatch --parent vms/other.vhdx

@@ -15,7 +15,7 @@
 #include "open_image.h"
 #include "text.h"
 
-/* A folder with more files has better things to do than to be searched. */
+/* A folder with more images has better things to do than to be searched. */
 #define MAX_SIBLINGS	4096
 
 static const char *const path_keys[] = {
@@ -733,26 +733,39 @@ static bool names(const struct vhdx_image *img, const char *name,
 	return found;
 }
 
-/* Whether a file is another image than @except whose parent is this one, of that name. */
+static bool is_image(const struct posix_file *pf)
+{
+	__le64 signature = 0;
+
+	return pread(pf->fd, &signature, sizeof(signature), 0) ==
+		       sizeof(signature) &&
+	       le64_to_cpu(signature) == VHDX_FILE_ID_SIGNATURE;
+}
+
+/*
+ * Whether a file is another image than @except whose parent is this one, of that
+ * name. *images is one more when it is any image.
+ */
 static bool is_child(const char *path, const char *folder,
 		     const struct chain_image *image, const char *name,
-		     const struct chain_image *except)
+		     const struct chain_image *except, unsigned int *images)
 {
 	struct vhdx_image *img = NULL;
 	struct vhdx_error err;
 	struct posix_file pf;
-	__le64 signature = 0;
-	bool found;
+	bool found = false;
 
 	if (posix_file_open_named(&pf, path))
 		return false;
-	found = !(except && is_same_file(&pf.stat, &except->file.stat)) &&
-		pread(pf.fd, &signature, sizeof(signature), 0) ==
-			sizeof(signature) &&
-		le64_to_cpu(signature) == VHDX_FILE_ID_SIGNATURE &&
-		!vhdx_image_open(&pf.file, VHDX_OPEN_NO_BLOCKS, &img, &err) &&
-		!vhdx_image_check_parent(img, image->img, 0, &err) &&
-		names(img, name, folder, &image->file.stat);
+	if (is_image(&pf)) {
+		++*images;
+		found = !(except &&
+			  is_same_file(&pf.stat, &except->file.stat)) &&
+			!vhdx_image_open(&pf.file, VHDX_OPEN_NO_BLOCKS, &img,
+					 &err) &&
+			!vhdx_image_check_parent(img, image->img, 0, &err) &&
+			names(img, name, folder, &image->file.stat);
+	}
 	vhdx_image_close(img);
 	posix_file_close(&pf);
 	return found;
@@ -763,8 +776,8 @@ static bool is_child(const char *path, const char *folder,
  * @image: the other, open
  * @except: this one is not meant; or NULL
  *
- * Only its own folder is looked through, and not without end; what there cannot
- * be read is no child.
+ * Only its own folder is looked through, and no more than MAX_SIBLINGS images of
+ * it; what there cannot be read is no child.
  *
  * Return: the path of one, which the caller frees; NULL: none was found.
  */
@@ -775,21 +788,21 @@ char *chain_find_other_child(const struct chain_image *image,
 	char *real = realpath(image->path, NULL);
 	const char *name = real ? base_name(real) : "";
 	const struct dirent *entry;
-	unsigned int files = 0;
+	unsigned int images = 0;
 	char *found = NULL;
 	DIR *dir = NULL;
 
 	if (S_ISREG(image->file.stat.st_mode))
 		dir = opendir(folder);
-	while (dir && !found && files < MAX_SIBLINGS && (entry = readdir(dir))) {
+	while (dir && !found && images < MAX_SIBLINGS &&
+	       (entry = readdir(dir))) {
 		char *path;
 
 		if ((entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
 		    !strcmp(entry->d_name, name))
 			continue;
-		files++;
 		path = join(folder, entry->d_name, strlen(entry->d_name));
-		if (is_child(path, folder, image, name, except))
+		if (is_child(path, folder, image, name, except, &images))
 			found = path;
 		else
 			free(path);
