@@ -20,10 +20,13 @@ static bool is_name(const char *name)
 
 static int check_parent(const char *where, const char *name, const char *value)
 {
-	if (!value || *value != '/' || unit_path_is_plain(value))
-		return 0;
-	return message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s", where,
-			    name, value);
+	if (value && *value != '/')
+		return message_fail(EX_USAGE, NULL, "%s%s: no absolute path",
+				    where, name);
+	if (value && !unit_path_is_plain(value))
+		return message_fail(EX_USAGE, NULL, "%s%s: no plain path: %s",
+				    where, name, value);
+	return 0;
 }
 
 static int take_option(struct tab_entry *entry, const char *where,
