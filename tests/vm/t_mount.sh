@@ -327,6 +327,10 @@ remounted() {
 	mounts "$1: remount, read-only" -o remount,ro mnt
 	findmnt -no OPTIONS mnt | grep -q '^ro' && ! touch mnt/touched 2>/dev/null
 	ok "$1: it is" $?
+	mounts "$1: remount, for writing again" -o remount,rw mnt
+	ctl mount -r -o remount "$2" mnt
+	[ $rc = 0 ] && findmnt -no OPTIONS mnt | grep -q '^ro' && ! touch mnt/touched 2>/dev/null
+	ok "$1: remount, with -r" $?
 	exec 3<&-
 	umount mnt && gone "$2"
 	ok "$1: unmounted: gone, clean" $?

@@ -583,7 +583,8 @@ static int change_options(const struct request *request, struct libmnt_table *ta
 		.device = source,
 		.type = mnt_fs_get_fstype(fs),
 		.wanted = request->options,
-		.options = "uhelper=vhdx",
+		.options = is_read_only(request) ? "uhelper=vhdx,ro" :
+						   "uhelper=vhdx",
 	};
 	if (!strncmp(attempt.type, "ntfs", 4) && !is_read_only(request)) {
 		code = check_remount(fs, request->dir);
