@@ -22,5 +22,5 @@ some() {
 
 # every N: passes on all lines, or one of N
 every() {
-	if thorough; then cat; else awk "NR % $1 == 1"; fi
+	if thorough; then cat; else awk "(NR - 1) % $1 == 0"; fi
 }

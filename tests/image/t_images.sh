@@ -21,6 +21,15 @@ oracle() {
 	lines=
 	vhdxcat "$@" "$name.vhdx" ours.raw 2>err && lines=$(oracle.py ours.raw "$samples/$name.oracle" 2>err)
 	ok "$name: size and $lines lines of its oracle" $?
+	# By themselves, at both ends of the list.
+	wrong=0
+	for line in 2 \$; do
+		sed -n "${line}p" "$samples/$name.oracle" | {
+			read -r offset length hash
+			[ "$(vhdxcat "$@" "$name.vhdx" "$offset" "$length" 2>err | hash_of)" = "$hash" ]
+		} || wrong=1
+	done
+	ok "$name: two of them alone" $wrong
 	[ "$(hash_of <"$name.vhdx")" = "$before" ]
 	ok "$name: the file is as it was" $?
 }

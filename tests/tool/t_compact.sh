@@ -157,6 +157,7 @@ for seed in $(some 3 1 2 3 4 5 6 7 8 9 10); do
 		break 2
 	done
 done
+! thorough || [ $tried = 30 ] || bad=1
 [ $bad = 0 ] && [ $tried -ge 9 ]
 ok "places drawn from seeds, $tried of them" $?
 
