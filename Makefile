@@ -194,6 +194,7 @@ deb:
 
 deb-check: setup
 	tests/matrix/deb
+	tests/matrix/booted/run
 	tests/matrix/install
 
 vm-shell: setup
