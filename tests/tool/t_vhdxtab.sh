@@ -66,6 +66,7 @@ has 'all flags' vhdx@later.service \
 ! find units -path '*target*/vhdx@later.service' | grep -q .
 ok 'noauto: nothing wants it' $?
 has 'no options' vhdx@plain.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@plain.id\" \"/z.vhdx\""
+has 'a parent that need not match' vhdx@odd.service "ExecStart=\"$program\" attach \"--id-file=/run/vhdx@odd.id\" --read-only --ignore-id-mismatch \"--parent=/b.vhdx\" \"--parent-dir=/c\" \"/z.vhdx\""
 if command -v systemd-analyze >/dev/null; then
 	systemd-analyze verify --man=no units/vhdx@*.service >out 2>err
 	! grep -F "$PWD/units" err

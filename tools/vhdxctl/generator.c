@@ -129,8 +129,6 @@ static void put_needs(FILE *unit, const char *path)
 {
 	char *followed;
 
-	if (*path != '/')
-		return;
 	put_need(unit, path);
 	/* The links to a device are made when it is there. */
 	followed = unit_path_is_device(path) ? NULL : unit_path_follow(path);
